@@ -1,0 +1,160 @@
+/**
+ * A batch is the provider's job for one shard. What a provider says of it at one moment is a `BatchSnapshot`; a
+ * snapshot with its shard is a `Batch`; a batch that will not change any more is an `EndedBatch`.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { Shard } from "./Shard.js"
+
+const Count = Schema.Int.pipe(Schema.nonNegative())
+
+/**
+ * Where a batch stands, in one vocabulary for every provider.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const BatchStatus = Schema.Literal("validating", "in_progress", "finalizing", "cancelling", "ended")
+
+/**
+ * Where a batch stands.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BatchStatus = typeof BatchStatus.Type
+
+/**
+ * How a batch ended. One meaning for every provider, decided in this order: cancelled, expired, failed as a whole,
+ * completed. That no row succeeded is a tally, not an ending.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Ending = Schema.Literal("completed", "expired", "cancelled", "failed")
+
+/**
+ * How a batch ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Ending = typeof Ending.Type
+
+/**
+ * The provider's own count of a batch's rows. Some providers count only when the batch has ended; all numbers are 0
+ * until then.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class RequestCounts extends Schema.Class<RequestCounts>("llm-batch/RequestCounts")({
+  total: Count,
+  succeeded: Count,
+  errored: Count,
+  expired: Count,
+  cancelled: Count
+}) {}
+
+/**
+ * A file of results at the provider.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class ResultFile extends Schema.Class<ResultFile>("llm-batch/ResultFile")({
+  /** `output` holds answers, `error` holds rows that failed; providers with one file have `output` only. */
+  kind: Schema.Literal("output", "error"),
+  /** The provider's file id, or the address of the results. */
+  reference: Schema.String
+}) {}
+
+/**
+ * What the provider found wrong with a batch as a whole.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class BatchProblem extends Schema.Class<BatchProblem>("llm-batch/BatchProblem")({
+  code: Schema.NullOr(Schema.String),
+  message: Schema.String,
+  /** The line of the wire rows, from 1, where the provider names one. */
+  line: Schema.NullOr(Schema.Int)
+}) {}
+
+/**
+ * What a provider says of a batch at one moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class BatchSnapshot extends Schema.Class<BatchSnapshot>("llm-batch/BatchSnapshot")({
+  id: Schema.String,
+  status: BatchStatus,
+  /** How it ended; `null` while it has not. */
+  ending: Schema.NullOr(Ending),
+  /** The status in the provider's own words. */
+  providerStatus: Schema.String,
+  counts: RequestCounts,
+  createdAt: Schema.DateTimeUtc,
+  expiresAt: Schema.NullOr(Schema.DateTimeUtc),
+  endedAt: Schema.NullOr(Schema.DateTimeUtc),
+  /** The uploaded file of the wire rows, where the provider takes one. */
+  inputFileId: Schema.NullOr(Schema.String),
+  files: Schema.Array(ResultFile),
+  problems: Schema.Array(BatchProblem)
+}) {}
+
+/**
+ * The provider's job for one shard, as last seen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Batch extends Schema.Class<Batch>("llm-batch/Batch")({
+  shard: Shard,
+  snapshot: BatchSnapshot
+}) {
+  /** The provider's id of the batch. */
+  get id(): string {
+    return this.snapshot.id
+  }
+}
+
+/**
+ * A batch that will not change any more.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class EndedBatch extends Schema.Class<EndedBatch>("llm-batch/EndedBatch")({
+  shard: Shard,
+  snapshot: BatchSnapshot,
+  ending: Ending
+}) {
+  /** The provider's id of the batch. */
+  get id(): string {
+    return this.snapshot.id
+  }
+}
+
+/**
+ * What a provider was given to make a batch of: a file uploaded before, or nothing yet, where the rows travel in the
+ * create call itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const InputReference = Schema.Union(
+  Schema.TaggedStruct("UploadedFile", { fileId: Schema.String }),
+  Schema.TaggedStruct("InCreate", {})
+)
+
+/**
+ * What a provider was given to make a batch of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type InputReference = typeof InputReference.Type

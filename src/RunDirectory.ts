@@ -1,0 +1,110 @@
+/**
+ * Where everything lies in a run directory. Pure functions of its path; the layout is part of the public contract.
+ *
+ * ```text
+ * experiments/run_<id>/
+ *   manifest.json                        what the run is and where it stands
+ *   journal.jsonl                        every intent and every fact: the truth from which a run resumes
+ *   config.yaml                          the effective configuration, without secrets
+ *   rows/0001.jsonl                      row number, line, the user's id and the request, one line a row
+ *   batch_inputs/<provider>/0001.jsonl   the exact bytes sent
+ *   raw/<provider>/0001.jsonl            the exact bytes received; 0001.errors.jsonl for a separate error file
+ *   parts/0001.jsonl                     normalised results of one shard, in row order
+ *   results.jsonl                        one line per input row, in input order
+ *   failures.jsonl                       the rows without a usable answer
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type { Shard } from "./Shard.js"
+
+type Located = Pick<Shard, "directory" | "id" | "provider">
+
+/**
+ * What the run is and where it stands.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const manifest = (directory: string): string => `${directory}/manifest.json`
+
+/**
+ * Every intent and every fact of the run.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const journal = (directory: string): string => `${directory}/journal.jsonl`
+
+/**
+ * The effective configuration.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const config = (directory: string): string => `${directory}/config.yaml`
+
+/**
+ * The requests of a shard.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const rows = (shard: Located): string => `${shard.directory}/rows/${shard.id}.jsonl`
+
+/**
+ * The exact bytes of a shard.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const batchInput = (shard: Located): string =>
+  `${shard.directory}/batch_inputs/${shard.provider}/${shard.id}.jsonl`
+
+/**
+ * The directory of what the provider sent back.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const rawDirectory = (shard: Located): string => `${shard.directory}/raw/${shard.provider}`
+
+/**
+ * A file that the provider sent back.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const raw = (shard: Located, name: string): string => `${rawDirectory(shard)}/${name}`
+
+/**
+ * The normalised results of a shard.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const part = (shard: Located): string => `${shard.directory}/parts/${shard.id}.jsonl`
+
+/**
+ * One line per input row, in input order.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const results = (directory: string): string => `${directory}/results.jsonl`
+
+/**
+ * The rows without a usable answer.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const failures = (directory: string): string => `${directory}/failures.jsonl`
+
+/**
+ * Where runs are kept when nobody says otherwise, below the working directory.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const defaultParent = "experiments"

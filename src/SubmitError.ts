@@ -1,0 +1,110 @@
+/**
+ * What an unsuccessful upload or create means for the money. Every answer is exactly one of three: the request was
+ * certainly not sent, it was certainly refused, or nobody knows. Only the last can have made a batch, so it is never
+ * tried again before a look at the provider.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * No byte of the request reached the provider: the connection was refused, or the host's name has no address. It may be
+ * tried again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotSent extends Schema.TaggedError<NotSent>("llm-batch/NotSent")("NotSent", {
+  provider: Schema.String,
+  operation: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.provider}: ${this.operation}: not sent: ${this.detail}. Check the network and the base URL.`
+  }
+}
+
+/**
+ * The provider refused: HTTP 400, 401, 403, 404, 413 or 422. No batch was made, and the same request would be refused
+ * again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Refused extends Schema.TaggedError<Refused>("llm-batch/Refused")("Refused", {
+  provider: Schema.String,
+  operation: Schema.String,
+  status: Schema.Int,
+  /** The provider's own words. */
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.provider}: ${this.operation}: refused with HTTP ${this.status}: ${this.detail}`
+  }
+}
+
+/**
+ * Nobody knows whether it happened: a timeout, a reset, HTTP 408, 409, 429 or 5xx, or an answer that makes no sense.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Unknown extends Schema.TaggedError<Unknown>("llm-batch/Unknown")("Unknown", {
+  provider: Schema.String,
+  operation: Schema.String,
+  status: Schema.NullOr(Schema.Int),
+  retryAfterMillis: Schema.NullOr(Schema.Number),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    const status = this.status === null ? "" : ` (HTTP ${this.status})`
+    return `${this.provider}: ${this.operation}: no clear answer: ${this.detail}${status}`
+  }
+}
+
+/**
+ * The provider will not make a batch of this shard.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SubmitRefused extends Schema.TaggedError<SubmitRefused>("llm-batch/SubmitRefused")("SubmitRefused", {
+  directory: Schema.String,
+  shard: Schema.String,
+  provider: Schema.String,
+  status: Schema.NullOr(Schema.Int),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    const status = this.status === null ? "" : ` with HTTP ${this.status}`
+    const advice = this.status === 401 || this.status === 403
+      ? "Check the API key and what it may do"
+      : "Correct what the provider names"
+    return `${this.provider} refused shard ${this.shard}${status}: ${this.detail}. `
+      + `Nothing was charged for it. ${advice}, then go on with: llm-batch resume ${this.directory}`
+  }
+}
+
+/**
+ * It cannot be told whether the provider made a batch of this shard, so it is not sent again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SubmitUnknown extends Schema.TaggedError<SubmitUnknown>("llm-batch/SubmitUnknown")("SubmitUnknown", {
+  directory: Schema.String,
+  shard: Schema.String,
+  provider: Schema.String,
+  /** Batches at the provider that may be the shard's. */
+  candidates: Schema.Array(Schema.String),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    const candidates = this.candidates.length === 0
+      ? "No batch at the provider can be told to be its own"
+      : `Batches that may be its own: ${this.candidates.join(", ")}`
+    return `${this.provider}: it is not known whether a batch was made of shard ${this.shard}: ${this.detail}. `
+      + `${candidates}. It is not sent again, so that nothing is paid twice. `
+      + `Look again with: llm-batch resume ${this.directory}`
+  }
+}

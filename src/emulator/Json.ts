@@ -1,0 +1,100 @@
+/**
+ * JSON as the emulator sees it: a value of unknown shape that is looked at with guards.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Any JSON value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Json = null | boolean | number | string | ReadonlyArray<Json> | JsonObject
+
+/**
+ * A JSON object.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JsonObject {
+  readonly [key: string]: Json
+}
+
+/**
+ * The value of a JSON text, or `undefined` when the text is not JSON.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parse = (text: string): Json | undefined => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isArray = (value: Json | undefined): value is ReadonlyArray<Json> => Array.isArray(value)
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isInteger = (value: Json | undefined): value is number => typeof value === "number" && Number.isInteger(value)
+
+/**
+ * The member of an object when it is an object itself, else an empty object.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const objectAt = (value: Json | undefined, key: string): JsonObject => {
+  const member = isObject(value) ? value[key] : undefined
+  return isObject(member) ? member : {}
+}
+
+/**
+ * The member of an object when it is an array, else an empty array.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const arrayAt = (value: Json | undefined, key: string): ReadonlyArray<Json> => {
+  const member = isObject(value) ? value[key] : undefined
+  return isArray(member) ? member : []
+}
+
+/**
+ * The member of an object when it is a string, else `undefined`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const stringAt = (value: Json | undefined, key: string): string | undefined => {
+  const member = isObject(value) ? value[key] : undefined
+  return typeof member === "string" ? member : undefined
+}
+
+/**
+ * The member of an object when it is a number, else `undefined`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const numberAt = (value: Json | undefined, key: string): number | undefined => {
+  const member = isObject(value) ? value[key] : undefined
+  return typeof member === "number" ? member : undefined
+}

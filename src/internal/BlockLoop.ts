@@ -1,0 +1,41 @@
+/**
+ * How long synchronous work lives beside fibers: in slices of a few milliseconds, with a macrotask between them.
+ * `Effect.yieldNow` is not enough: it lets other fibers run, but neither timers nor signals.
+ */
+import * as Effect from "effect/Effect"
+
+/** Lets timers, I/O and signals run, and the fiber be interrupted. */
+export const macrotask: Effect.Effect<void> = Effect.async<void>((resume) => {
+  const handle = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(handle))
+})
+
+/** How long synchronous work may hold the thread. */
+const sliceMillis = 8
+
+/** Steps between two looks at the time: a look costs about as much as a cheap step. */
+const stepsPerLook = 16
+
+/**
+ * Repeats a synchronous step until it gives `false`, in slices. What the step throws is for `onThrow` to name; it must
+ * know every error that the step throws.
+ */
+export const blockLoop = <E>(step: () => boolean, onThrow: (error: unknown) => E): Effect.Effect<void, E> => {
+  const slice = Effect.try({
+    try: () => {
+      const end = performance.now() + sliceMillis
+      for (;;) {
+        for (let count = 0; count < stepsPerLook; count++) {
+          if (!step()) return false
+        }
+        if (performance.now() >= end) return true
+      }
+    },
+    catch: onThrow
+  })
+  const loop: Effect.Effect<void, E> = Effect.flatMap(
+    slice,
+    (more) => more ? Effect.zipRight(macrotask, loop) : Effect.void
+  )
+  return loop
+}

@@ -1,0 +1,191 @@
+/**
+ * All file I/O of the library goes through this one small synchronous service: the row path needs synchronous calls,
+ * and a simulated disk must be able to fail or crash at any one of them.
+ *
+ * The operations throw what Node throws; `attempt` is the border at which that becomes a `DiskError`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Stream from "effect/Stream"
+import * as NodeFs from "node:fs"
+import * as NodePath from "node:path"
+import { DiskError } from "../RunError.js"
+import { macrotask } from "./BlockLoop.js"
+
+/** What is known of a file or directory. */
+export interface Stat {
+  readonly kind: "file" | "directory" | "other"
+  readonly size: number
+  /** Together with `inode`, the identity of a directory, whatever its path. */
+  readonly device: number
+  readonly inode: number
+}
+
+/** An open file. Reads and writes may be short, as the system's are. */
+export interface Handle {
+  /** Reads at `position`, or where the last read ended for `null`; 0 at the end. */
+  readonly read: (into: Uint8Array, offset: number, length: number, position: number | null) => number
+  readonly write: (from: Uint8Array, offset: number, length: number) => number
+  readonly truncate: (size: number) => void
+  readonly sync: () => void
+  readonly size: () => number
+  readonly close: () => void
+}
+
+/** How to open a file: an existing one to read; a new or emptied one to write; one to append to, made if need be. */
+export type OpenMode = "read" | "write" | "append"
+
+/** The operations of a disk. */
+export interface Service {
+  readonly open: (path: string, mode: OpenMode) => Handle
+  /** `undefined` when there is nothing there. */
+  readonly stat: (path: string) => Stat | undefined
+  readonly list: (path: string) => ReadonlyArray<string>
+  /** With all directories above it; does nothing when it is there. */
+  readonly makeDirectory: (path: string) => void
+  readonly rename: (from: string, to: string) => void
+  /** A file or a whole directory; does nothing when it is not there. */
+  readonly remove: (path: string) => void
+  /** Makes the names in a directory durable. */
+  readonly syncDirectory: (path: string) => void
+  /** Bytes that can still be written where this path is, or would be. */
+  readonly freeBytes: (path: string) => number
+}
+
+/** The disk that the library works on. */
+export class Disk extends Context.Tag("llm-batch/internal/Disk")<Disk, Service>() {}
+
+const codeOf = (error: unknown): string =>
+  Predicate.hasProperty(error, "code") && typeof error.code === "string" ? error.code : "EUNKNOWN"
+
+const toDiskError = (operation: string, path: string, error: unknown): DiskError =>
+  new DiskError({
+    operation,
+    path,
+    code: codeOf(error),
+    detail: error instanceof Error ? error.message.replace(/^[A-Z]+: /, "") : String(error)
+  })
+
+/** Runs synchronous disk work; what it throws becomes a `DiskError` that names the operation and the path. */
+export const attempt = <A>(operation: string, path: string, work: () => A): Effect.Effect<A, DiskError> =>
+  Effect.try({ try: work, catch: (error) => toDiskError(operation, path, error) })
+
+/** Writes all of it, however short each write is. */
+export const writeAll = (handle: Handle, bytes: Uint8Array, length: number = bytes.length): void => {
+  let offset = 0
+  while (offset < length) offset += handle.write(bytes, offset, length - offset)
+}
+
+/** Opens a file for the length of a scope. */
+export const openScoped = (path: string, mode: OpenMode) =>
+  Effect.flatMap(Disk, (disk) =>
+    Effect.acquireRelease(
+      attempt(`open (to ${mode})`, path, () => disk.open(path, mode)),
+      (handle) => Effect.sync(() => handle.close())
+    ))
+
+/** The size of the blocks in which files are read. */
+export const blockSize = 1 << 20
+
+/**
+ * A file's bytes in fresh blocks, with a macrotask between them, so that timers and interrupts run however fast the
+ * disk is. A small file takes none, so that a test clock sees its reader go straight on.
+ */
+export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError, Disk> =>
+  Stream.unwrapScoped(Effect.map(openScoped(path, "read"), (handle) =>
+    Stream.unfoldEffect(true, (first) =>
+      Effect.zipRight(
+        first ? Effect.void : macrotask,
+        attempt("read", path, () => {
+          const block = Buffer.allocUnsafe(blockSize)
+          const length = handle.read(block, 0, blockSize, null)
+          return length === 0 ? Option.none() : Option.some([block.subarray(0, length), false] as const)
+        })
+      ))))
+
+/** The whole of a small file, as text. */
+export const readText = (path: string) =>
+  Effect.flatMap(Disk, (disk) =>
+    attempt("read", path, () => {
+      const handle = disk.open(path, "read")
+      try {
+        const bytes = Buffer.alloc(handle.size())
+        let length = 0
+        for (;;) {
+          const read = handle.read(bytes, length, bytes.length - length, null)
+          length += read
+          if (read === 0) return bytes.toString("utf8", 0, length)
+        }
+      } finally {
+        handle.close()
+      }
+    }))
+
+/** Replaces a file in one step that a crash cannot split: a temporary file, synced, renamed, the directory synced. */
+export const replaceFile = (path: string, text: string) =>
+  Effect.flatMap(Disk, (disk) =>
+    attempt("write", path, () => {
+      const temporary = `${path}.tmp`
+      const handle = disk.open(temporary, "write")
+      try {
+        writeAll(handle, Buffer.from(text))
+        handle.sync()
+      } finally {
+        handle.close()
+      }
+      disk.rename(temporary, path)
+      disk.syncDirectory(NodePath.dirname(path))
+    }))
+
+const nodeHandle = (fd: number): Handle => ({
+  read: (into, offset, length, position) => NodeFs.readSync(fd, into, offset, length, position),
+  write: (from, offset, length) => NodeFs.writeSync(fd, from, offset, length),
+  truncate: (size) => NodeFs.ftruncateSync(fd, size),
+  sync: () => NodeFs.fdatasyncSync(fd),
+  size: () => NodeFs.fstatSync(fd).size,
+  close: () => NodeFs.closeSync(fd)
+})
+
+const flags: Record<OpenMode, string> = { read: "r", write: "w", append: "a" }
+
+const nearestExisting = (path: string): string => {
+  const parent = NodePath.dirname(path)
+  return NodeFs.existsSync(path) || parent === path ? path : nearestExisting(parent)
+}
+
+const node: Service = {
+  open: (path, mode) => nodeHandle(NodeFs.openSync(path, flags[mode])),
+  stat: (path) => {
+    const found = NodeFs.statSync(path, { throwIfNoEntry: false })
+    return found === undefined ? undefined : {
+      kind: found.isFile() ? "file" : found.isDirectory() ? "directory" : "other",
+      size: found.size,
+      device: found.dev,
+      inode: found.ino
+    }
+  },
+  list: (path) => NodeFs.readdirSync(path).sort(),
+  makeDirectory: (path) => {
+    NodeFs.mkdirSync(path, { recursive: true })
+  },
+  rename: (from, to) => NodeFs.renameSync(from, to),
+  remove: (path) => NodeFs.rmSync(path, { recursive: true, force: true }),
+  syncDirectory: (path) => {
+    const fd = NodeFs.openSync(path, "r")
+    try {
+      NodeFs.fsyncSync(fd)
+    } finally {
+      NodeFs.closeSync(fd)
+    }
+  },
+  freeBytes: (path) => {
+    const { bavail, bsize } = NodeFs.statfsSync(nearestExisting(path))
+    return bavail * bsize
+  }
+}
+
+/** The machine's own disk. */
+export const layer: Layer.Layer<Disk> = Layer.succeed(Disk, node)
