@@ -140,6 +140,19 @@ export class EndedBatch extends Schema.Class<EndedBatch>("llm-batch/EndedBatch")
 }
 
 /**
+ * How many rows the results of a batch must speak of for all of them to have come. The rows of a completed batch all
+ * have a line; of a batch that expired or was cancelled only those that the provider counts.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const expectedRows = ({ ending, shard, snapshot }: EndedBatch): number => {
+  const { cancelled, errored, expired, succeeded } = snapshot.counts
+  if (ending === "failed") return 0
+  return ending === "completed" ? shard.rows : Math.min(shard.rows, succeeded + errored + expired + cancelled)
+}
+
+/**
  * What a provider was given to make a batch of: a file uploaded before, or nothing yet, where the rows travel in the
  * create call itself.
  *

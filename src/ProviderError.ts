@@ -104,12 +104,14 @@ const backoff = Schedule.exponential("500 millis", 2).pipe(
  * @since 0.1.0
  * @category combinators
  */
-export const retryTransient = (times: number) => <A, R>(self: Effect.Effect<A, ProviderError, R>) =>
+export const retryTransient = (times: number) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.retry(self, {
-    while: isTransient,
-    schedule: Schedule.identity<ProviderError>().pipe(
+    while: (error) => error instanceof ProviderError && isTransient(error),
+    schedule: Schedule.identity<E>().pipe(
       Schedule.intersect(backoff),
-      Schedule.modifyDelay(([error], delay) => Duration.max(delay, retryAfter(error))),
+      Schedule.modifyDelay(([error], delay) =>
+        error instanceof ProviderError ? Duration.max(delay, retryAfter(error)) : delay
+      ),
       Schedule.intersect(Schedule.recurs(times))
     )
   })

@@ -59,3 +59,19 @@ export const rowOf = (runTag: string, wireId: string): number | undefined => {
   }
   return row > 0 && Number.isSafeInteger(row) && wireId[runTag.length + 1] !== "0" ? row : undefined
 }
+
+const quote = 34
+
+/**
+ * The row number of the first wire id of this run in a line of results, or `undefined` when there is none. It looks at
+ * the bytes only, so that rows can be counted without parsing them; a model never sees the tag, and cannot repeat it.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const rowInLine = (runTag: string, line: Buffer): number | undefined => {
+  const start = line.indexOf(`"${runTag}-`)
+  if (start === -1) return undefined
+  const end = line.indexOf(quote, start + 1)
+  return end === -1 ? undefined : rowOf(runTag, line.toString("latin1", start + 1, end))
+}

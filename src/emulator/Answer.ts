@@ -133,7 +133,10 @@ export const structured = (context: Context, request: AnswerRequest, schema: Jso
  * @since 0.1.0
  * @category tokens
  */
-export const capped = (whole: string, cap: number): { readonly text: string; readonly tokens: number; readonly cut: boolean } =>
+export const capped = (
+  whole: string,
+  cap: number
+): { readonly text: string; readonly tokens: number; readonly cut: boolean } =>
   tokens(whole) <= cap
     ? { text: whole, tokens: tokens(whole), cut: false }
     : { text: whole.slice(0, Math.max(0, cap * 4)), tokens: cap, cut: true }
@@ -144,7 +147,10 @@ export const capped = (whole: string, cap: number): { readonly text: string; rea
  * @since 0.1.0
  * @category tokens
  */
-export const stopped = (whole: string, stops: ReadonlyArray<string>): { readonly text: string; readonly stop: string | null } => {
+export const stopped = (
+  whole: string,
+  stops: ReadonlyArray<string>
+): { readonly text: string; readonly stop: string | null } => {
   let first = whole.length
   let stop: string | null = null
   for (const each of stops) {
@@ -198,12 +204,9 @@ export const scripted = (
  * @category accessors
  */
 export const formatSchema = (format: JsonObject): Json | undefined => {
-  switch (stringAt(format, "type")) {
-    case "json_schema":
-      return format["schema"] ?? objectAt(format, "json_schema")["schema"] ?? {}
-    case "json_object":
-      return { type: "object", properties: { answer: { type: "string" } }, required: ["answer"] }
-    default:
-      return undefined
-  }
+  const type = stringAt(format, "type")
+  if (type === "json_schema") return format["schema"] ?? objectAt(format, "json_schema")["schema"] ?? {}
+  return type === "json_object"
+    ? { type: "object", properties: { answer: { type: "string" } }, required: ["answer"] }
+    : undefined
 }

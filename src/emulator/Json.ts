@@ -22,6 +22,9 @@ export interface JsonObject {
   readonly [key: string]: Json
 }
 
+/** Whatever `JSON.parse` gives is JSON; this only says so. */
+const isJson = (_value: unknown): _value is Json => true
+
 /**
  * The value of a JSON text, or `undefined` when the text is not JSON.
  *
@@ -30,7 +33,8 @@ export interface JsonObject {
  */
 export const parse = (text: string): Json | undefined => {
   try {
-    return JSON.parse(text)
+    const value: unknown = JSON.parse(text)
+    return isJson(value) ? value : undefined
   } catch {
     return undefined
   }
@@ -53,7 +57,17 @@ export const isObject = (value: Json | undefined): value is JsonObject =>
  * @since 0.1.0
  * @category guards
  */
-export const isInteger = (value: Json | undefined): value is number => typeof value === "number" && Number.isInteger(value)
+export const isInteger = (value: Json | undefined): value is number =>
+  typeof value === "number" && Number.isInteger(value)
+
+/**
+ * A value in a message: a string as it is, anything else as JSON.
+ *
+ * @since 0.1.0
+ * @category formatting
+ */
+export const worded = (value: Json | undefined): string =>
+  typeof value === "string" ? value : JSON.stringify(value) ?? "nothing"
 
 /**
  * The member of an object when it is an object itself, else an empty object.

@@ -78,7 +78,11 @@ const stopOf = (timeline: Timeline, begin: number, expiresAt: number): Stop => {
   const progressAt = (at: number) =>
     timeline.processing === 0 ? 1 : Math.max(0, Math.min(1, (at - begin) / timeline.processing))
   const natural: Stop = timeline.ending === "expired"
-    ? { at: timeline.waitForWindow ? expiresAt : Math.min(done, expiresAt), by: "expiry", progress: timeline.doneAtEnding }
+    ? {
+      at: timeline.waitForWindow ? expiresAt : Math.min(done, expiresAt),
+      by: "expiry",
+      progress: timeline.doneAtEnding
+    }
     : done > expiresAt
     ? { at: expiresAt, by: "expiry", progress: progressAt(expiresAt) }
     : { at: done, by: timeline.ending === "cancelled" ? "cancel" : "done", progress: 1 }
@@ -107,7 +111,12 @@ export const at = (timeline: Timeline, now: number): Moment => {
   const base = { expiresAt, ...(started ? { inProgressAt: begin } : {}) }
   if (now < stop.at) {
     const progress = timeline.processing === 0 ? 0 : Math.max(0, (now - begin) / timeline.processing)
-    return { ...base, status: started ? "in_progress" : "validating", ended: false, progress: Math.min(progress, stop.progress) }
+    return {
+      ...base,
+      status: started ? "in_progress" : "validating",
+      ended: false,
+      progress: Math.min(progress, stop.progress)
+    }
   }
   if (stop.by === "cancel") {
     const end = stop.at + timeline.cancelling

@@ -22,7 +22,8 @@ export const errorBody = (message: string, type: string, param: string | null, c
 })
 
 /** The fully dated name under which a model answers: the name itself, where it is dated or not OpenAI's. */
-const snapshot = (model: string): string => /^(gpt|o\d)/.test(model) && !/\d{4}-\d{2}-\d{2}$/.test(model) ? `${model}-2026-01-01` : model
+const snapshot = (model: string): string =>
+  /^(gpt|o\d)/.test(model) && !/\d{4}-\d{2}-\d{2}$/.test(model) ? `${model}-2026-01-01` : model
 
 interface Forced {
   readonly name: string
@@ -59,7 +60,14 @@ const inputTokens = (...parts: ReadonlyArray<Json | undefined>): number =>
 
 /** Tool and format definitions are part of the prompt, and of what it costs. */
 const promptTokens = (body: JsonObject): number =>
-  inputTokens(body["messages"], body["input"], body["instructions"], body["tools"], body["response_format"], body["text"])
+  inputTokens(
+    body["messages"],
+    body["input"],
+    body["instructions"],
+    body["tools"],
+    body["response_format"],
+    body["text"]
+  )
 
 interface Drawn {
   readonly text: string
@@ -110,7 +118,14 @@ const chat = (context: Answer.Context, body: JsonObject, print: Fingerprint.Fing
   const asked = request(body, lastUserText(arrayAt(body, "messages")))
   const stop = body["stop"]
   const stops = typeof stop === "string" ? [stop] : arrayAt(body, "stop").filter((each) => typeof each === "string")
-  const drawn = draw(context, asked, objectAt(body, "response_format"), stops, capOf(body, "max_completion_tokens", "max_tokens"), variant)
+  const drawn = draw(
+    context,
+    asked,
+    objectAt(body, "response_format"),
+    stops,
+    capOf(body, "max_completion_tokens", "max_tokens"),
+    variant
+  )
   const choices = Array.from({ length: numberAt(body, "n") ?? 1 }, (_, index): Json => ({
     index,
     message: {
@@ -127,7 +142,11 @@ const chat = (context: Answer.Context, body: JsonObject, print: Fingerprint.Fing
       })
     },
     logprobs: null,
-    finish_reason: drawn.cut ? "length" : drawn.forced === undefined || isObject(body["tool_choice"]) ? "stop" : "tool_calls"
+    finish_reason: drawn.cut
+      ? "length"
+      : drawn.forced === undefined || isObject(body["tool_choice"])
+      ? "stop"
+      : "tool_calls"
   }))
   const input = promptTokens(body)
   const output = drawn.output * choices.length
@@ -158,7 +177,14 @@ const chat = (context: Answer.Context, body: JsonObject, print: Fingerprint.Fing
 const responses = (context: Answer.Context, body: JsonObject, print: Fingerprint.Fingerprint, variant: string) => {
   const prompt = typeof body["input"] === "string" ? body["input"] : lastUserText(arrayAt(body, "input"))
   const asked = request(body, prompt)
-  const drawn = draw(context, asked, objectAt(objectAt(body, "text"), "format"), [], capOf(body, "max_output_tokens"), variant)
+  const drawn = draw(
+    context,
+    asked,
+    objectAt(objectAt(body, "text"), "format"),
+    [],
+    capOf(body, "max_output_tokens"),
+    variant
+  )
   const reasons = drawn.reasoning > 0
   const status = drawn.cut ? "incomplete" : "completed"
   const item: Json = drawn.forced === undefined
@@ -252,7 +278,9 @@ const embeddings = (context: Answer.Context, body: JsonObject) => {
       return {
         object: "embedding",
         index,
-        embedding: base64 ? Buffer.from(values.buffer).toString("base64") : Array.from(values, (value) => Number(value.toFixed(8)))
+        embedding: base64
+          ? Buffer.from(values.buffer).toString("base64")
+          : Array.from(values, (value) => Number(value.toFixed(8)))
       }
     }),
     model,

@@ -3,7 +3,17 @@
  *
  * @since 0.1.0
  */
-import { arrayAt, isArray, isInteger, isObject, type Json, type JsonObject, objectAt, stringAt } from "./Json.js"
+import {
+  arrayAt,
+  isArray,
+  isInteger,
+  isObject,
+  type Json,
+  type JsonObject,
+  objectAt,
+  stringAt,
+  worded
+} from "./Json.js"
 
 /**
  * The endpoints that the emulator answers, in batches and directly.
@@ -23,7 +33,8 @@ export type Endpoint = (typeof endpoints)[number]
  * @since 0.1.0
  * @category guards
  */
-export const isEndpoint = (value: Json | undefined): value is Endpoint => endpoints.some((endpoint) => endpoint === value)
+export const isEndpoint = (value: Json | undefined): value is Endpoint =>
+  endpoints.some((endpoint) => endpoint === value)
 
 /**
  * Why a body is refused: the members of OpenAI's error object.
@@ -133,7 +144,11 @@ const fixedToDefault = (body: JsonObject, name: string): Problem | undefined => 
 const unsupported = (body: JsonObject, name: string, hint: string): Problem | undefined =>
   body[name] === undefined || body[name] === null
     ? undefined
-    : problem(`Unsupported parameter: '${name}' is not supported with this model.${hint}`, name, "unsupported_parameter")
+    : problem(
+      `Unsupported parameter: '${name}' is not supported with this model.${hint}`,
+      name,
+      "unsupported_parameter"
+    )
 
 /**
  * Whether metadata keeps the documented limits: 16 pairs, keys of 64 and values of 512 characters.
@@ -230,7 +245,9 @@ const chatMessages = (messages: Json | undefined): Problem | undefined => {
     if (message["role"] === undefined) return missing(`${at}.role`)
     if (!roles.has(message["role"])) {
       return problem(
-        `Invalid value: '${String(message["role"])}'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'.`,
+        `Invalid value: '${
+          worded(message["role"])
+        }'. Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and 'developer'.`,
         `${at}.role`,
         "invalid_value"
       )
@@ -239,7 +256,9 @@ const chatMessages = (messages: Json | undefined): Problem | undefined => {
     if (content === undefined && message["role"] !== "assistant") return missing(`${at}.content`)
     if (typeof content === "number" || typeof content === "boolean" || isObject(content)) {
       return problem(
-        `Invalid type for '${at}.content': expected one of a string or array of objects, but got ${kind(content)} instead.`,
+        `Invalid type for '${at}.content': expected one of a string or array of objects, but got ${
+          kind(content)
+        } instead.`,
         `${at}.content`,
         "invalid_type"
       )
@@ -264,13 +283,18 @@ const chat = (body: JsonObject, model: string): Problem | undefined => {
         "array_above_max_length"
       )
       : undefined) ??
-    format(objectAt(body, "response_format"), objectAt(objectAt(body, "response_format"), "json_schema"), "response_format")
+    format(
+      objectAt(body, "response_format"),
+      objectAt(objectAt(body, "response_format"), "json_schema"),
+      "response_format"
+    )
 }
 
 const responses = (body: JsonObject, model: string): Problem | undefined => {
   const input = body["input"]
   const textFormat = objectAt(objectAt(body, "text"), "format")
-  if (input === undefined && body["prompt"] === undefined && body["previous_response_id"] === undefined) return missing("input")
+  if (input === undefined && body["prompt"] === undefined && body["previous_response_id"] === undefined)
+    return missing("input")
   if (input !== undefined && typeof input !== "string" && !isArray(input)) {
     return wrongType("input", "one of a string or array of objects", input)
   }
@@ -285,7 +309,11 @@ const embeddings = (body: JsonObject): Problem | undefined => {
   const input = body["input"]
   if (input === undefined || input === null) return missing("input")
   if (input === "" || (isArray(input) && (input.length === 0 || input.includes("")))) {
-    return problem("'$.input' is invalid. Please check the API reference: https://example.com/embeddings.", null, "invalid_value")
+    return problem(
+      "'$.input' is invalid. Please check the API reference: https://example.com/embeddings.",
+      null,
+      "invalid_value"
+    )
   }
   if (isArray(input) && input.length > 2048) {
     return problem(

@@ -58,7 +58,7 @@ export const spool = (path: string): SpoolWriter => {
 }
 
 /**
- * The places of rows in a file, in typed arrays that grow.
+ * The places of rows in a file and what the fault plan wants with them, in typed arrays that grow.
  *
  * @since 0.1.0
  * @category models
@@ -66,13 +66,14 @@ export const spool = (path: string): SpoolWriter => {
 export class RowIndex {
   private offsets = new Float64Array(1024)
   private lengths = new Uint32Array(1024)
+  private fates = new Uint8Array(1024)
   private size = 0
 
   get count(): number {
     return this.size
   }
 
-  push(offset: number, length: number): void {
+  push(offset: number, length: number, fate: number): void {
     if (this.size === this.offsets.length) {
       const offsets = new Float64Array(this.size * 2)
       offsets.set(this.offsets)
@@ -80,9 +81,13 @@ export class RowIndex {
       const lengths = new Uint32Array(this.size * 2)
       lengths.set(this.lengths)
       this.lengths = lengths
+      const fates = new Uint8Array(this.size * 2)
+      fates.set(this.fates)
+      this.fates = fates
     }
     this.offsets[this.size] = offset
     this.lengths[this.size] = length
+    this.fates[this.size] = fate
     this.size += 1
   }
 
@@ -92,6 +97,10 @@ export class RowIndex {
 
   length(row: number): number {
     return this.lengths[row] ?? 0
+  }
+
+  fate(row: number): number {
+    return this.fates[row] ?? 0
   }
 }
 
@@ -171,7 +180,8 @@ export const lines = (
     }
     return blocks(file, (block, offset) => {
       end = offset + block.length
-      for (let at = block.indexOf(10); at >= 0 && !stopped; at = block.indexOf(10, at + 1)) emit(block, offset, offset + at)
+      for (let at = block.indexOf(10); at >= 0 && !stopped; at = block.indexOf(10, at + 1))
+        emit(block, offset, offset + at)
       return !stopped
     }).pipe(
       Effect.tap(() =>

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import { arrayAt, isArray, isObject, type Json, type JsonObject, numberAt, stringAt } from "./Json.js"
+import { arrayAt, isArray, isObject, type Json, type JsonObject, numberAt, objectAt, stringAt } from "./Json.js"
 
 const formats: JsonObject = {
   "date-time": "2026-11-20T12:00:00Z",
@@ -51,16 +51,18 @@ export const instance = (schema: Json, text: string, choose: (alternatives: numb
     return padded.slice(0, Math.max(least, most))
   }
 
+  /** The number that is nearest to 0 within the bounds. */
   const number = (node: JsonObject, whole: boolean): number => {
     const step = numberAt(node, "multipleOf") ?? (whole ? 1 : 0)
     const above = numberAt(node, "exclusiveMinimum")
     const below = numberAt(node, "exclusiveMaximum")
-    const low = numberAt(node, "minimum") ?? (above === undefined ? undefined : above + (step || 0.5))
-    const high = numberAt(node, "maximum") ?? (below === undefined ? undefined : below - (step || 0.5))
-    const wanted = low !== undefined && low > 0 ? low : high !== undefined && high < 0 ? high : low === undefined || low <= 0 ? Math.max(low ?? 0, 0) : low
-    if (step === 0) return wanted
-    const rounded = low !== undefined && wanted === low ? Math.ceil(wanted / step) * step : Math.floor(wanted / step) * step
-    return rounded + 0
+    if (step === 0 && above !== undefined && below !== undefined) return (above + below) / 2
+    const gap = step === 0 ? 0.5 : step
+    const low = numberAt(node, "minimum") ?? (above === undefined ? -Infinity : above + gap)
+    const high = numberAt(node, "maximum") ?? (below === undefined ? Infinity : below - gap)
+    const nearest = Math.min(Math.max(0, low), high)
+    if (step === 0) return nearest
+    return (nearest > 0 ? Math.ceil(nearest / step) : Math.floor(nearest / step)) * step
   }
 
   const object = (node: JsonObject, depth: number): Json => {
@@ -79,7 +81,7 @@ export const instance = (schema: Json, text: string, choose: (alternatives: numb
   const array = (node: JsonObject, depth: number): Json => {
     const prefix = arrayAt(node, "prefixItems")
     const least = Math.max(numberAt(node, "minItems") ?? 0, prefix.length)
-    const most = numberAt(node, "maxItems") ?? Number.POSITIVE_INFINITY
+    const most = numberAt(node, "maxItems") ?? Infinity
     // One element says more than none; a recursive schema has to come to an end, though.
     const length = Math.min(Math.max(least, depth < 4 ? 1 : 0), most)
     return Array.from({ length }, (_, i) => of(prefix[i] ?? node["items"] ?? {}, depth + 1))
@@ -114,16 +116,18 @@ export const instance = (schema: Json, text: string, choose: (alternatives: numb
     if (either.length > 0) return of(alternative(either, depth), depth + 1)
     const all = arrayAt(node, "allOf")
     if (all.length > 0) {
-      const parts = all.map((part) => stringAt(part, "$ref") === undefined ? part : resolve(stringAt(part, "$ref") ?? ""))
-      const merged = parts.filter(isObject).reduce<JsonObject>((sum, part) => ({
-        ...sum,
-        ...part,
-        properties: { ...(isObject(sum["properties"]) ? sum["properties"] : {}), ...(isObject(part["properties"]) ? part["properties"] : {}) },
-        required: [...arrayAt(sum, "required"), ...arrayAt(part, "required")]
-      }), { ...node, allOf: [] })
+      const parts = all.map((part) =>
+        stringAt(part, "$ref") === undefined ? part : resolve(stringAt(part, "$ref") ?? "")
+      )
+      const members = [{ ...node, allOf: [] }, ...parts.filter(isObject)]
+      const merged: JsonObject = {
+        ...Object.fromEntries(members.flatMap((part) => Object.entries(part))),
+        properties: Object.fromEntries(members.flatMap((part) => Object.entries(objectAt(part, "properties")))),
+        required: members.flatMap((part) => arrayAt(part, "required"))
+      }
       return of(merged, depth + 1)
     }
-    switch (stringAt(typeOf(node, depth), "type")) {
+    switch (stringAt(typeOf(node, depth), "type") ?? "string") {
       case "object":
         return object(node, depth)
       case "array":

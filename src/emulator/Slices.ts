@@ -5,7 +5,13 @@
  */
 import * as Effect from "effect/Effect"
 
-const macrotask = Effect.async<void>((resume) => {
+/**
+ * Lets timers and I/O have their turn.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const macrotask: Effect.Effect<void> = Effect.async<void>((resume) => {
   const handle = setImmediate(() => resume(Effect.void))
   return Effect.sync(() => clearImmediate(handle))
 })

@@ -6,7 +6,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
@@ -55,19 +54,20 @@ export interface Service {
   readonly freeBytes: (path: string) => number
 }
 
-/** The disk that the library works on. */
-export class Disk extends Context.Tag("llm-batch/internal/Disk")<Disk, Service>() {}
+const codeOf = (error: unknown): string | undefined =>
+  Predicate.hasProperty(error, "code") && typeof error.code === "string" ? error.code : undefined
 
-const codeOf = (error: unknown): string =>
-  Predicate.hasProperty(error, "code") && typeof error.code === "string" ? error.code : "EUNKNOWN"
-
-const toDiskError = (operation: string, path: string, error: unknown): DiskError =>
-  new DiskError({
+/** Names what a disk operation threw; anything without a system's code is a bug, and thrown on. */
+export const toDiskError = (operation: string, path: string, error: unknown): DiskError => {
+  const code = codeOf(error)
+  if (code === undefined) throw error
+  return new DiskError({
     operation,
     path,
-    code: codeOf(error),
+    code,
     detail: error instanceof Error ? error.message.replace(/^[A-Z]+: /, "") : String(error)
   })
+}
 
 /** Runs synchronous disk work; what it throws becomes a `DiskError` that names the operation and the path. */
 export const attempt = <A>(operation: string, path: string, work: () => A): Effect.Effect<A, DiskError> =>
@@ -94,7 +94,7 @@ export const blockSize = 1 << 20
  * A file's bytes in fresh blocks, with a macrotask between them, so that timers and interrupts run however fast the
  * disk is. A small file takes none, so that a test clock sees its reader go straight on.
  */
-export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError, Disk> =>
+export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =>
   Stream.unwrapScoped(Effect.map(openScoped(path, "read"), (handle) =>
     Stream.unfoldEffect(true, (first) =>
       Effect.zipRight(
@@ -187,5 +187,7 @@ const node: Service = {
   }
 }
 
-/** The machine's own disk. */
-export const layer: Layer.Layer<Disk> = Layer.succeed(Disk, node)
+/** The disk that the library works on: the machine's own, unless another is provided. */
+export class Disk extends Context.Reference<Disk>()("llm-batch/internal/Disk", {
+  defaultValue: (): Service => node
+}) {}

@@ -2,7 +2,8 @@
  * The `fetch` that both official SDKs are given. It exists because the built-in one holds whole uploads in memory, hides
  * whether a request was sent, and ignores proxies.
  *
- * - **Memory**: a body is read as the socket takes it, in pieces of 64 KiB; a response is read as its reader takes it.
+ * - **Memory**: a body is read as the socket takes it, and a response as its reader takes it. A stream is asked for its
+ *   next chunk only after the system has copied the last one, so it may give the same buffer, filled anew, every time.
  * - **Money**: a request that can create something gets a connection of its own, since on a kept one that the server has
  *   just closed nobody could tell whether it arrived. `neverSent` says of a failure whether it was certainly harmless.
  *   Only GET and HEAD reuse connections, and are sent once more when a kept one turns out to be closed.
@@ -11,14 +12,15 @@
  *
  * @since 0.1.0
  */
+import { HttpProxyAgent } from "http-proxy-agent"
+import { HttpsProxyAgent } from "https-proxy-agent"
 import { randomUUID } from "node:crypto"
 import * as http from "node:http"
 import * as https from "node:https"
+import type * as net from "node:net"
 import { finished, pipeline, type Readable } from "node:stream"
 import * as tls from "node:tls"
 import * as zlib from "node:zlib"
-import { HttpProxyAgent } from "http-proxy-agent"
-import { HttpsProxyAgent } from "https-proxy-agent"
 import { getProxyForUrl } from "proxy-from-env"
 
 /**
@@ -30,6 +32,8 @@ import { getProxyForUrl } from "proxy-from-env"
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
 /**
+ * What can be set; every part has a default.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -108,72 +112,61 @@ export const neverSent = (error: unknown): boolean => {
  * Different from `fetch`: a `content-length` header that comes with a stream is kept, so that the stream is not chunked,
  * and must be right; a redirect to another origin fails, and one of a POST is returned as it is; bodies are asked for
  * uncompressed unless the caller says otherwise, and what comes compressed is decoded and loses its `content-encoding`
- * and `content-length`. An answer of 400 or above that comes before the upload has ended, ends it.
+ * and `content-length`. An answer that comes before the whole body was sent ends the upload: at once when its status is
+ * 400 or above, else when it has been read.
  *
  * A response with neither length nor chunks ends where the connection closes: whether it is whole cannot be known here.
- *
- * @example
- * ```ts
- * import OpenAI from "openai"
- *
- * const client = new OpenAI({ fetch: HttpTransport.make({ idleTimeout: 60_000 }), maxRetries: 0, logLevel: "off" })
- * ```
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options: Options = {}): Fetch => {
-  const kept: Agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) }
   const settings: Settings = {
     idleTimeout: options.idleTimeout ?? 300_000,
     onSent: options.onSent ?? (() => {}),
     proxyFor: options.proxyFor ?? ((url) => getProxyForUrl(url.href)),
-    kept
+    kept: { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) }
   }
   return async (input, init = {}) => {
     const base = input instanceof Request ? input : undefined
     const method = (init.method ?? base?.method ?? "GET").toUpperCase()
     const safe = method === "GET" || method === "HEAD"
-    const signal = init.signal ?? base?.signal ?? undefined
+    const signal = init.signal ?? base?.signal
     const redirect = init.redirect ?? base?.redirect ?? "follow"
-    let url = urlOf(base?.url ?? String(input), method)
-    const fail = (problem: string, code: string, sent: boolean) =>
+    let url = urlOf(typeof input === "string" ? input : "href" in input ? input.href : input.url, method)
+    const failure = (problem: string, code: string, sent: boolean) =>
       new HttpTransportError({ request: `${method} ${url.origin}`, problem, code, sent })
 
-    const body = payloadOf(init.body ?? base?.body ?? undefined)
-    const headers = new Headers(init.headers ?? base?.headers)
+    const body = payloadOf(init.body ?? base?.body)
+    if (body?.stream.locked === true || (body !== undefined && safe)) {
+      throw failure(safe ? "cannot have a body" : "the body is being read by someone else", "ERR_REQUEST_BODY", false)
+    }
+    const headers = headersFrom(init.headers ?? base?.headers)
+    if (headers === undefined)
+      throw failure("a header has a name or a value that no header can have", "ERR_HEADER", false)
     if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity")
     if (body?.type !== undefined && !headers.has("content-type")) headers.set("content-type", body.type)
     if (body?.length !== undefined) headers.set("content-length", String(body.length))
 
     for (let redirects = 0;; redirects++) {
       const response = await exchange(settings, { method, url, headers, body, signal, reuse: safe })
-      const location = isRedirect(response.status) ? response.headers.get("location") : null
-      if (location === null || redirect === "manual" || !safe) return response
+      const location = redirectStatuses.has(response.status) ? response.headers.get("location") : null
+      if (location === null || !safe || redirect === "manual") return response
       await response.body?.cancel()
-      if (redirect === "error") throw fail("unexpected redirect", "ERR_REDIRECT", true)
-      if (redirects === 5) throw fail("more than 5 redirects", "ERR_REDIRECT", true)
-      const target = URL.canParse(location, url) ? new URL(location, url) : undefined
+      if (redirect === "error" || redirects === 5) throw failure("too many redirects", "ERR_REDIRECT", true)
+      const target = URL.canParse(location, url.href) ? new URL(location, url) : undefined
       if (target?.origin !== url.origin) {
-        throw fail(
-          `redirects to ${target?.origin ?? "an invalid URL"}, which is not followed because it would get the key`,
-          "ERR_REDIRECT",
-          true
-        )
+        const where = target?.origin ?? "an invalid URL"
+        throw failure(`redirects to ${where}, which would be given the key: not followed`, "ERR_REDIRECT", true)
       }
       url = target
     }
   }
 }
 
-interface Agents {
-  readonly http: http.Agent
-  readonly https: https.Agent
-}
-
 interface Settings extends Required<Options> {
   /** The agents that keep connections. */
-  readonly kept: Agents
+  readonly kept: { readonly http: http.Agent; readonly https: https.Agent }
 }
 
 interface Call {
@@ -181,18 +174,29 @@ interface Call {
   readonly url: URL
   readonly headers: Headers
   readonly body: Payload | undefined
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignal | null | undefined
   /** Whether a kept connection may be used, and this one be kept. */
   readonly reuse: boolean
 }
 
-const codeOf = (error: Error): string => "code" in error && typeof error.code === "string" ? error.code : "ERR_HTTP"
+/** A request's body. Length and type are known unless it came as a stream. */
+interface Payload {
+  readonly stream: ReadableStream<unknown>
+  readonly length?: number
+  readonly type?: string
+}
 
-const isRedirect = (status: number): boolean => [301, 302, 303, 307, 308].includes(status)
+const pieceBytes = 65_536
+
+const redirectStatuses = new Set([301, 302, 303, 307, 308])
+
+const bodilessStatuses = new Set([204, 205, 304])
+
+const codeOf = (error: Error): string => "code" in error && typeof error.code === "string" ? error.code : "ERR_HTTP"
 
 const urlOf = (input: string, method: string): URL => {
   const url = URL.canParse(input) ? new URL(input) : undefined
-  if (url !== undefined && (url.protocol === "http:" || url.protocol === "https:")) return url
+  if (url?.protocol === "http:" || url?.protocol === "https:") return url
   throw new HttpTransportError({
     request: method,
     problem: "the URL is not an http or https URL",
@@ -201,54 +205,66 @@ const urlOf = (input: string, method: string): URL => {
   })
 }
 
-/** A fresh connection is Node's `false`; a proxied one is always fresh. `closing` ends what the request cannot reach. */
-const agentFor = (settings: Settings, call: Call, closing: AbortSignal): http.Agent | false => {
-  const secure = call.url.protocol === "https:"
-  const proxy = isLoopback(call.url.hostname) ? "" : settings.proxyFor(call.url)
-  if (proxy === "") {
-    if (!call.reuse) return false
-    return secure ? settings.kept.https : settings.kept.http
+/** `undefined` for one that is none: the error of `Headers` would repeat the value, which may be the key. */
+const headersFrom = (init: RequestInit["headers"]): Headers | undefined => {
+  try {
+    return new Headers(init)
+  } catch {
+    return undefined
   }
-  if (!URL.canParse(proxy) || !/^https?:$/.test(new URL(proxy).protocol)) {
-    throw new Error("the proxy's URL is not an http or https URL, see HTTPS_PROXY and HTTP_PROXY")
-  }
-  return secure ? new HttpsProxyAgent(proxy, { signal: closing }) : new HttpProxyAgent(proxy, { signal: closing })
 }
 
 const isLoopback = (hostname: string): boolean =>
   hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" || hostname.startsWith("127.")
 
+/**
+ * The agent that connects: `false` is Node's word for a connection that is not shared. One through a proxy is never
+ * shared, and is closed by `closing`, since the request does not get hold of it before the tunnel stands.
+ */
+const agentFor = (settings: Settings, call: Call, closing: AbortSignal): http.Agent | false => {
+  const secure = call.url.protocol === "https:"
+  const proxy = isLoopback(call.url.hostname) ? "" : settings.proxyFor(call.url)
+  if (proxy === "") return call.reuse && (secure ? settings.kept.https : settings.kept.http)
+  if (!URL.canParse(proxy) || !/^https?:/i.test(proxy)) {
+    throw new Error("the proxy's URL is not an http or https URL, see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY")
+  }
+  return secure ? new HttpsProxyAgent(proxy, { signal: closing }) : new HttpProxyAgent(proxy, { signal: closing })
+}
+
 /** One request on one connection, until its response has been read. */
 const exchange = (settings: Settings, call: Call): Promise<Response> =>
   new Promise((resolve, reject) => {
     const { body, headers, method, signal, url } = call
-    if (signal?.aborted === true) {
-      reject(signal.reason)
-      return
-    }
-
-    let over = false
-    let connected = false
-    let message: http.IncomingMessage | undefined
-    let failReader: ((error: unknown) => void) | undefined
-
     const closing = new AbortController()
-    const failure = (problem: string, code: string, cause?: unknown) =>
-      new HttpTransportError({ request: `${method} ${url.origin}`, problem, code, sent: connected, cause })
+    let request: http.ClientRequest
+    let upload: Upload | undefined
+    let message: http.IncomingMessage | undefined
+    let reader: Reader | undefined
+    let connected = false
+    let over = false
 
-    /** What Node reports, without what hangs on it: certificates, raw packets, URLs. */
-    const translated = (error: Error) => {
+    const failure = (problem: string, code: string, cause?: unknown) =>
+      new HttpTransportError({
+        request: `${method} ${url.origin}`,
+        problem,
+        code,
+        sent: connected || (upload?.sent() ?? 0) > 0,
+        cause
+      })
+
+    /** What Node reports, without what it hangs on it: certificates, raw packets, URLs. */
+    const translated = (error: unknown) => {
+      if (!(error instanceof Error)) return failure("failed", "ERR_HTTP")
       const code = codeOf(error)
-      const words = error instanceof AggregateError && error.message === ""
+      const words = error instanceof AggregateError
         ? error.errors.map((inner) => inner instanceof Error ? inner.message : "").join(", ")
         : error.message
-      const problem = message !== undefined && !message.complete
+      const problem = message !== undefined && ["ECONNRESET", "ERR_STREAM_PREMATURE_CLOSE"].includes(code)
         ? "the response was cut short"
         : /timed? ?out/i.test(words)
         ? "no answer from the network"
         : words
-      const syscall = "syscall" in error && typeof error.syscall === "string" ? { syscall: error.syscall } : {}
-      return failure(problem, code, Object.assign(new Error(problem), { code }, syscall))
+      return failure(problem, code, Object.assign(new Error(problem), { code }))
     }
 
     const end = () => {
@@ -257,93 +273,326 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
       signal?.removeEventListener("abort", onAbort)
       upload?.stop()
     }
-    const fail = (error: unknown) => {
-      if (over) return
+    const close = () => {
       end()
       closing.abort()
       request.destroy()
-      if (failReader === undefined) reject(error)
-      else failReader(error)
     }
-    const succeed = () => {
+    const fail = (error: unknown) => {
       if (over) return
-      const uploaded = upload?.done() ?? true
-      end()
-      if (!uploaded) request.destroy()
+      close()
+      if (reader === undefined) reject(error)
+      else reader.fail(error)
     }
     const onAbort = () => fail(signal?.reason)
 
-    let request: http.ClientRequest
+    if (signal?.aborted === true) {
+      void body?.stream.cancel(signal.reason).catch(() => {})
+      reject(signal.reason)
+      return
+    }
     try {
       const agent = agentFor(settings, call, closing.signal)
-      request = (url.protocol === "https:" ? https : http).request(url, {
-        method,
-        headers: Object.fromEntries(headers),
-        agent
-      })
+      const options = { method, headers: Object.fromEntries(headers), agent }
+      request = url.protocol === "https:" ? https.request(url, options) : http.request(url, options)
     } catch (error) {
-      reject(error instanceof Error ? translated(error) : error)
+      void body?.stream.cancel(error).catch(() => {})
+      reject(translated(error))
       return
     }
 
-    const upload = body === undefined ? undefined : makeUpload(request, body.stream, {
-      expected: headers.has("content-length") ? Number(headers.get("content-length")) : undefined,
-      onSent: settings.onSent,
-      onError: (problem, cause) => fail(failure(problem, "ERR_REQUEST_BODY", cause))
-    })
-    if (upload === undefined) request.end()
+    let moved = 0
+    let quiet = 0
+    const watch = setInterval(() => {
+      const bytes = (request.socket?.bytesRead ?? 0) + (upload?.sent() ?? 0)
+      quiet = bytes === moved && message?.isPaused() !== true ? quiet + 1 : 0
+      moved = bytes
+      if (quiet < 4) return
+      const problem = `no byte went either way for ${settings.idleTimeout} ms`
+      fail(failure(problem, "ETIMEDOUT", Object.assign(new Error(problem), { code: "ETIMEDOUT" })))
+    }, settings.idleTimeout / 4)
+    watch.unref()
 
+    signal?.addEventListener("abort", onAbort, { once: true })
     request.on("socket", (socket) => {
+      if (body !== undefined) ignoreBrokenPipe(socket)
       const connect = () => {
         connected = true
       }
-      if (socket instanceof tls.TLSSocket && !request.reusedSocket) socket.once("secureConnect", connect)
+      if (request.reusedSocket) connect()
+      else if (socket instanceof tls.TLSSocket) socket.once("secureConnect", connect)
       else if (socket.connecting) socket.once("connect", connect)
       else connect()
     })
     request.on("proxyConnect", (answer: { readonly statusCode?: number }) => {
       if (answer.statusCode !== undefined && answer.statusCode !== 200) {
-        fail(failure(`the proxy refused the connection with HTTP ${answer.statusCode}`, "ERR_PROXY"))
+        const problem = `the proxy refused the connection with HTTP ${answer.statusCode}`
+        fail(failure(problem, "ERR_PROXY", Object.assign(new Error(problem), { code: "ERR_PROXY" })))
       }
     })
     request.on("error", (error) => {
-      if (over) return
-      if (request.reusedSocket && message === undefined) {
+      // After the response has begun, its own end tells: an upload that is no longer wanted may well break.
+      if (over || message !== undefined) return
+      if (request.reusedSocket) {
         end()
         resolve(exchange(settings, { ...call, reuse: false }))
-      } else if (message === undefined) {
+      } else {
         fail(translated(error))
       }
     })
     request.on("response", (incoming) => {
-      if (over) return
+      if (over) {
+        incoming.destroy()
+        return
+      }
       message = incoming
-      if ((incoming.statusCode ?? 0) >= 400) upload?.stop()
+      const status = incoming.statusCode ?? 0
+      if (status >= 400) upload?.stop()
       try {
-        resolve(makeResponse(incoming, method, {
-          onStart: (failBody) => {
-            failReader = failBody
+        const responseHeaders = headersOf(incoming)
+        const bodiless = method === "HEAD" || bodilessStatuses.has(status)
+        reader = makeReader(bodiless ? incoming : decoded(incoming, responseHeaders), {
+          onEnd: () => {
+            if (over) return
+            if (upload?.ended() === false) close()
+            else end()
           },
-          onEnd: succeed,
           onError: (error) => fail(translated(error)),
-          onCancel: () => fail(undefined)
-        }))
+          onCancel: () => {
+            if (!over) close()
+          }
+        })
+        resolve(
+          new Response(bodiless ? null : reader.stream, {
+            status,
+            statusText: incoming.statusMessage ?? "",
+            headers: responseHeaders
+          })
+        )
       } catch (error) {
-        fail(error instanceof Error ? translated(error) : error)
+        close()
+        reject(translated(error))
       }
     })
-    signal?.addEventListener("abort", onAbort, { once: true })
 
-    let seen = -1
-    let quiet = 0
-    const watch = setInterval(() => {
-      const moved = (request.socket?.bytesRead ?? 0) + (upload?.sent() ?? 0)
-      quiet = moved === seen && message?.isPaused() !== true ? quiet + 1 : 0
-      seen = moved
-      if (quiet === 4) {
-        const cause = Object.assign(new Error("idle"), { code: "ETIMEDOUT" })
-        fail(failure(`no byte went either way for ${settings.idleTimeout} ms`, "ETIMEDOUT", cause))
-      }
-    }, settings.idleTimeout / 4)
-    watch.unref()
+    if (body === undefined) {
+      request.end()
+    } else {
+      const length = headers.get("content-length")
+      upload = startUpload(request, body.stream, {
+        length: length === null ? undefined : Number(length),
+        onSent: settings.onSent,
+        onError: (problem, cause) => fail(failure(problem, "ERR_REQUEST_BODY", cause))
+      })
+    }
   })
+
+/**
+ * Lets the reading side tell what became of a connection whose server has stopped listening. It may hold an answer that
+ * came before; the writing side's error would destroy the socket, and the answer with it.
+ */
+const ignoreBrokenPipe = (socket: net.Socket): void => {
+  const lenient = (callback: (error?: Error | null) => void) => (error?: Error | null) =>
+    callback(error && ["EPIPE", "ECONNRESET"].includes(codeOf(error)) ? null : error)
+  const write = socket._write.bind(socket)
+  socket._write = (chunk, encoding, callback) => write(chunk, encoding, lenient(callback))
+  const writeMany = socket._writev?.bind(socket)
+  if (writeMany !== undefined) socket._writev = (chunks, callback) => writeMany(chunks, lenient(callback))
+}
+
+interface Upload {
+  /** How many bytes the system has taken. */
+  readonly sent: () => number
+  /** Whether everything has been sent. */
+  readonly ended: () => boolean
+  /** Sends nothing more and lets go of the source. */
+  readonly stop: () => void
+}
+
+/** Sends a stream, never holding more than one of its chunks, and reading the next only when the system took it. */
+const startUpload = (
+  request: http.ClientRequest,
+  stream: ReadableStream<unknown>,
+  options: {
+    readonly length: number | undefined
+    readonly onSent: (bytes: number) => void
+    readonly onError: (problem: string, cause?: unknown) => void
+  }
+): Upload => {
+  const { length, onError, onSent } = options
+  const source = stream.getReader()
+  let sent = 0
+  let ended = false
+  let stopped = false
+  let wake = () => {}
+
+  // The event loop goes round before each write, so that an answer is seen though the system takes all that is written.
+  const write = (piece: Uint8Array) =>
+    new Promise<void>((resolve) => {
+      wake = resolve
+      setImmediate(() => {
+        if (stopped) return
+        request.write(piece, (error) => {
+          if (error) stopped = true
+          resolve()
+        })
+      })
+    })
+  const pump = async () => {
+    for (;;) {
+      const next = await source.read()
+      if (stopped) return
+      if (next.done) break
+      const chunk = bytesOf(next.value)
+      if (length !== undefined && sent + chunk.length > length) {
+        return onError(`the body is longer than its content-length of ${length}`)
+      }
+      for (let start = 0; start < chunk.length; start += pieceBytes) {
+        const piece = chunk.subarray(start, start + pieceBytes)
+        await write(piece)
+        if (stopped) return
+        sent += piece.length
+        onSent(piece.length)
+      }
+    }
+    if (length !== undefined && sent !== length) {
+      return onError(`the body ended after ${sent} bytes, its content-length is ${length}`)
+    }
+    ended = true
+    request.end()
+  }
+  pump().catch((error: unknown) => {
+    if (!stopped) onError("the body could not be read", error)
+  })
+
+  return {
+    sent: () => sent,
+    ended: () => ended,
+    stop: () => {
+      stopped = true
+      wake()
+      source.cancel().catch(() => {})
+    }
+  }
+}
+
+const bytesOf = (chunk: unknown): Uint8Array => {
+  if (chunk instanceof Uint8Array) return chunk
+  if (typeof chunk === "string") return Buffer.from(chunk)
+  throw new TypeError("a chunk of a request's body is neither bytes nor text")
+}
+
+const payloadOf = (body: RequestInit["body"]): Payload | undefined => {
+  if (body === undefined || body === null) return undefined
+  if (typeof body === "string") return bytesPayload(Buffer.from(body), "text/plain;charset=UTF-8")
+  if (body instanceof ArrayBuffer) return bytesPayload(new Uint8Array(body))
+  if (ArrayBuffer.isView(body)) return bytesPayload(new Uint8Array(body.buffer, body.byteOffset, body.byteLength))
+  if (body instanceof URLSearchParams) {
+    return bytesPayload(Buffer.from(body.toString()), "application/x-www-form-urlencoded;charset=UTF-8")
+  }
+  if (body instanceof Blob) return blobPayload(body, body.type)
+  if (body instanceof FormData) return formPayload(body)
+  return { stream: body instanceof ReadableStream ? body : ReadableStream.from(body) }
+}
+
+const bytesPayload = (bytes: Uint8Array, type = ""): Payload => ({
+  stream: ReadableStream.from([bytes]),
+  length: bytes.length,
+  ...(type === "" ? {} : { type })
+})
+
+const blobPayload = (blob: Blob, type: string): Payload => ({
+  stream: blob.stream(),
+  length: blob.size,
+  ...(type === "" ? {} : { type })
+})
+
+/** A form as multipart/form-data, its files read only when they are sent. */
+const formPayload = (form: FormData): Payload => {
+  const boundary = `llm-batch-${randomUUID()}`
+  const quoted = (text: string) => `"${text.replace(/[\n\r"]/g, encodeURIComponent)}"`
+  const parts: Array<string | Blob> = []
+  for (const [name, value] of form) {
+    parts.push(`--${boundary}\r\nContent-Disposition: form-data; name=${quoted(name)}`)
+    if (typeof value === "string") {
+      parts.push(`\r\n\r\n${value.replaceAll(/\r\n?|\n/g, "\r\n")}\r\n`)
+    } else {
+      const type = value.type === "" ? "application/octet-stream" : value.type
+      parts.push(`; filename=${quoted(value.name)}\r\nContent-Type: ${type}\r\n\r\n`, value, "\r\n")
+    }
+  }
+  return blobPayload(new Blob([...parts, `--${boundary}--\r\n`]), `multipart/form-data; boundary=${boundary}`)
+}
+
+const headersOf = (message: http.IncomingMessage): Headers => {
+  const headers = new Headers()
+  const raw = message.rawHeaders
+  for (let i = 0; i < raw.length; i += 2) headers.append(raw[i] ?? "", raw[i + 1] ?? "")
+  return headers
+}
+
+const decoders = new Map<string, () => NodeJS.ReadWriteStream & Readable>([
+  ["gzip", zlib.createGunzip],
+  ["x-gzip", zlib.createGunzip],
+  ["deflate", zlib.createInflate],
+  ["br", zlib.createBrotliDecompress]
+])
+
+/** The body without its content encoding, which then leaves the headers too. */
+const decoded = (message: http.IncomingMessage, headers: Headers): Readable => {
+  const decoder = decoders.get(headers.get("content-encoding")?.toLowerCase() ?? "")
+  if (decoder === undefined) return message
+  headers.delete("content-encoding")
+  headers.delete("content-length")
+  return pipeline(message, decoder(), () => {})
+}
+
+interface Reader {
+  readonly stream: ReadableStream<Uint8Array>
+  readonly fail: (error: unknown) => void
+}
+
+/**
+ * A web stream that reads from the socket as it is read. (`Readable.toWeb` counts chunks where it should count bytes, and
+ * so takes in a gigabyte before it pauses.)
+ */
+const makeReader = (
+  source: Readable,
+  on: { readonly onEnd: () => void; readonly onError: (error: Error) => void; readonly onCancel: () => void }
+): Reader => {
+  let open = true
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined
+  const stream = new ReadableStream<Uint8Array>({
+    start: (started) => {
+      controller = started
+      source.on("data", (chunk: Uint8Array) => {
+        if (!open) return
+        started.enqueue(chunk)
+        if ((started.desiredSize ?? 0) <= 0) source.pause()
+      })
+      finished(source, { writable: false }, (error) => {
+        if (!open) return
+        if (error) return on.onError(error)
+        open = false
+        started.close()
+        on.onEnd()
+      })
+    },
+    pull: () => {
+      source.resume()
+    },
+    cancel: () => {
+      open = false
+      source.destroy()
+      on.onCancel()
+    }
+  }, new ByteLengthQueuingStrategy({ highWaterMark: pieceBytes }))
+  return {
+    stream,
+    fail: (error) => {
+      open = false
+      source.destroy()
+      controller?.error(error)
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * What the rows of an input are to become: kept with the run, so that everything later sees the same.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { RequestDefaults } from "./Request.js"
+
+const Optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
+
+const PositiveInt = Schema.Int.pipe(Schema.positive())
+
+/**
+ * What the rows are to become.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class BuildOptions extends Schema.Class<BuildOptions>("llm-batch/BuildOptions")({
+  /** The path of the endpoint that chats or embeddings go to; the provider's first one by default. */
+  endpoint: Optional(Schema.String),
+  /** What rows get where they do not say so themselves. */
+  defaults: Schema.optionalWith(RequestDefaults, { default: () => new RequestDefaults({}) }),
+  /** The prompt's template, `Is this spam? {{text}}`. */
+  prompt: Optional(Schema.String),
+  /** The column or field that holds the user's id. */
+  idColumn: Optional(Schema.String),
+  /** Values for template variables that no column has. */
+  variables: Schema.optionalWith(Schema.Record({ key: Schema.String, value: Schema.String }), { default: () => ({}) }),
+  /** Fields that are taken out of every chat or embedding before it is translated. */
+  drop: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
+  /** Builds no more than so many rows. */
+  limitItems: Optional(PositiveInt),
+  /** Fewer rows a shard than the provider allows. */
+  shardRows: Optional(PositiveInt),
+  /** Fewer bytes a shard than the provider allows. */
+  shardBytes: Optional(PositiveInt)
+}) {}

@@ -1,0 +1,284 @@
+/**
+ * The journal of a run and what follows from it. `Entry` is one line of `journal.jsonl`: an intent before it is tried,
+ * or a fact after it is known. `RunState` is where the run stands when all entries are taken together; it is derived,
+ * never stored.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { BatchSnapshot, EndedBatch, InputReference } from "./Batch.js"
+import { BuildOptions } from "./BuildOptions.js"
+import { Account } from "./Provider.js"
+import { RawFile, RawResults } from "./RawResults.js"
+import { Shard } from "./Shard.js"
+import { Tally } from "./Tally.js"
+
+const at = Schema.DateTimeUtc
+
+/**
+ * Where a run's rows came from.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class InputDescription extends Schema.Class<InputDescription>("llm-batch/InputDescription")({
+  name: Schema.String,
+  /** The absolute path, where the input is a file that can be read again. */
+  path: Schema.NullOr(Schema.String),
+  format: Schema.Literal("jsonl", "csv", "tsv"),
+  columns: Schema.NullOr(Schema.Array(Schema.String)),
+  /** The file's size when the run began. */
+  bytes: Schema.NullOr(Schema.Number)
+}) {}
+
+/**
+ * What a run is: decided when it begins, and never changed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class RunDescription extends Schema.Class<RunDescription>("llm-batch/RunDescription")({
+  runId: Schema.String,
+  /** Marks the run's rows and batches at the provider. */
+  runTag: Schema.String,
+  provider: Schema.String,
+  input: InputDescription,
+  options: BuildOptions
+}) {}
+
+/**
+ * One line of the journal.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Entry = Schema.Union(
+  Schema.TaggedStruct("RunStarted", { at, run: RunDescription }),
+  Schema.TaggedStruct("ShardBuilt", { at, shard: Shard }),
+  /** Every shard of the input is built: from here on the input is not needed any more. */
+  Schema.TaggedStruct("BuildFinished", { at, rows: Schema.Int, notices: Schema.Array(Schema.String) }),
+  /** A batch is about to be made of a shard, under this account. */
+  Schema.TaggedStruct("SubmitIntended", { at, shard: Schema.String, account: Account }),
+  /** The provider has the shard's bytes. From here on a batch may exist. */
+  Schema.TaggedStruct("InputUploaded", { at, shard: Schema.String, input: InputReference }),
+  /** The create call certainly made no batch. */
+  Schema.TaggedStruct("CreateFailed", { at, shard: Schema.String, refused: Schema.Boolean, detail: Schema.String }),
+  /** The create call ended without a clear answer. */
+  Schema.TaggedStruct("CreateUnanswered", { at, shard: Schema.String, detail: Schema.String }),
+  /** The batch of a shard is known: created by us just now, or found and adopted. */
+  Schema.TaggedStruct("BatchCreated", {
+    at,
+    shard: Schema.String,
+    snapshot: BatchSnapshot,
+    adopted: Schema.Boolean
+  }),
+  Schema.TaggedStruct("BatchObserved", { at, shard: Schema.String, snapshot: BatchSnapshot }),
+  Schema.TaggedStruct("BatchEnded", { at, batch: EndedBatch }),
+  Schema.TaggedStruct("ResultsFetched", {
+    at,
+    shard: Schema.String,
+    files: Schema.Array(RawFile),
+    rows: Schema.Int,
+    /** Why fewer rows came than the provider counts; `null` when all came. */
+    shortfall: Schema.NullOr(Schema.String)
+  }),
+  Schema.TaggedStruct("ShardNormalized", { at, shard: Schema.String, tally: Tally }),
+  Schema.TaggedStruct("CancelRequested", { at, shard: Schema.String }),
+  /** Files at the provider were deleted. */
+  Schema.TaggedStruct("ProviderCleaned", { at, shard: Schema.String, deleted: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("RunFinished", { at, tally: Tally })
+)
+
+/**
+ * One line of the journal.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Entry = typeof Entry.Type
+
+/**
+ * Where a shard stands.
+ * - `built`: nothing was tried, or what was tried certainly made no batch;
+ * - `uploaded`: the provider has its bytes, and a create call may have been made;
+ * - `unanswered`: a create call was made, and nobody knows what came of it;
+ * - `submitted`, `ended`, `fetched`, `normalized`: one for each further stage.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ShardStatus = "built" | "uploaded" | "unanswered" | "submitted" | "ended" | "fetched" | "normalized"
+
+/**
+ * What is known of a shard.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ShardState {
+  readonly shard: Shard
+  readonly status: ShardStatus
+  readonly intent: { readonly at: typeof at.Type; readonly account: Account } | null
+  /** When the last create call ended without a clear answer. */
+  readonly unansweredAt: typeof at.Type | null
+  readonly input: InputReference | null
+  readonly snapshot: BatchSnapshot | null
+  readonly ended: EndedBatch | null
+  readonly raw: RawResults | null
+  readonly shortfall: string | null
+  readonly tally: Tally | null
+  readonly cancelRequested: boolean
+  readonly cleaned: ReadonlyArray<string>
+}
+
+/**
+ * Where a run stands.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunState {
+  readonly directory: string
+  readonly run: RunDescription
+  readonly startedAt: typeof at.Type
+  /** The time of the last entry. */
+  readonly updatedAt: typeof at.Type
+  /** How many rows were built; `null` until all are. */
+  readonly rows: number | null
+  readonly notices: ReadonlyArray<string>
+  /** In the order in which they were built. */
+  readonly shards: ReadonlyMap<string, ShardState>
+  /** The tally of the whole run; `null` until it is finished. */
+  readonly tally: Tally | null
+}
+
+const begin = (directory: string, entry: Extract<Entry, { _tag: "RunStarted" }>): RunState => ({
+  directory,
+  run: entry.run,
+  startedAt: entry.at,
+  updatedAt: entry.at,
+  rows: null,
+  notices: [],
+  shards: new Map(),
+  tally: null
+})
+
+const fresh = (shard: Shard): ShardState => ({
+  shard,
+  status: "built",
+  intent: null,
+  unansweredAt: null,
+  input: null,
+  snapshot: null,
+  ended: null,
+  raw: null,
+  shortfall: null,
+  tally: null,
+  cancelRequested: false,
+  cleaned: []
+})
+
+const stepShard = (state: ShardState, entry: Entry): ShardState => {
+  switch (entry._tag) {
+    case "SubmitIntended":
+      return { ...state, intent: { at: entry.at, account: entry.account } }
+    case "InputUploaded":
+      return { ...state, status: "uploaded", input: entry.input }
+    case "CreateFailed":
+      return { ...state, status: "built", unansweredAt: null }
+    case "CreateUnanswered":
+      return { ...state, status: "unanswered", unansweredAt: entry.at }
+    case "BatchCreated":
+      return { ...state, status: "submitted", snapshot: entry.snapshot, unansweredAt: null }
+    case "BatchObserved":
+      return { ...state, snapshot: entry.snapshot }
+    case "BatchEnded": {
+      // The journal moves with its directory: the shard is where we found it now.
+      const batch = new EndedBatch({ ...entry.batch, shard: state.shard })
+      return { ...state, status: "ended", snapshot: batch.snapshot, ended: batch }
+    }
+    case "ResultsFetched":
+      return state.ended === null ? state : {
+        ...state,
+        status: "fetched",
+        raw: new RawResults({ batch: state.ended, files: entry.files, rows: entry.rows }),
+        shortfall: entry.shortfall
+      }
+    case "ShardNormalized":
+      return { ...state, status: "normalized", tally: entry.tally }
+    case "CancelRequested":
+      return { ...state, cancelRequested: true }
+    case "ProviderCleaned":
+      return { ...state, cleaned: [...state.cleaned, ...entry.deleted] }
+    case "RunStarted":
+    case "ShardBuilt":
+    case "BuildFinished":
+    case "RunFinished":
+      return state
+  }
+}
+
+const shardOf = (entry: Entry): string | undefined => {
+  switch (entry._tag) {
+    case "RunStarted":
+    case "BuildFinished":
+    case "RunFinished":
+      return undefined
+    case "ShardBuilt":
+      return entry.shard.id
+    case "BatchEnded":
+      return entry.batch.shard.id
+    default:
+      return entry.shard
+  }
+}
+
+/** A run under construction: one map for all entries, since a run may have thousands of shards. */
+interface Folding extends RunState {
+  readonly shards: Map<string, ShardState>
+}
+
+/**
+ * Takes the entries of one run, one after the other. `step` gives what is wrong with an entry that cannot follow those
+ * before it, or `undefined`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Fold {
+  private folding: Folding | undefined
+
+  constructor(private readonly directory: string) {}
+
+  /** The state after all entries so far; `undefined` before the first. */
+  get state(): RunState | undefined {
+    return this.folding
+  }
+
+  /** Takes the next entry. */
+  step(entry: Entry): string | undefined {
+    if (entry._tag === "RunStarted") {
+      if (this.folding !== undefined) return "a second run begins in it"
+      this.folding = { ...begin(this.directory, entry), shards: new Map() }
+      return undefined
+    }
+    if (this.folding === undefined) return "it does not begin with the start of a run"
+    const { shards } = this.folding
+    const id = shardOf(entry)
+    if (entry._tag === "ShardBuilt") {
+      if (shards.has(entry.shard.id)) return `shard ${entry.shard.id} is built twice`
+      shards.set(entry.shard.id, fresh(new Shard({ ...entry.shard, directory: this.directory })))
+    } else if (id !== undefined) {
+      const shard = shards.get(id)
+      if (shard === undefined) return `it speaks of shard ${id}, which was never built`
+      shards.set(id, stepShard(shard, entry))
+    }
+    this.folding = {
+      ...this.folding,
+      updatedAt: entry.at,
+      ...(entry._tag === "BuildFinished" ? { rows: entry.rows, notices: entry.notices } : undefined),
+      ...(entry._tag === "RunFinished" ? { tally: entry.tally } : undefined)
+    }
+    return undefined
+  }
+}

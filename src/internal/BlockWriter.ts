@@ -1,0 +1,82 @@
+/**
+ * Writes text to a file through one large buffer: a write a row costs more than all the rest of the row path.
+ */
+import type * as Disk from "./Disk.js"
+import { writeAll } from "./Disk.js"
+
+/** A UTF-16 code unit becomes at most three bytes of UTF-8. */
+const longestUnit = 3
+
+/** A file being written. Its methods throw what the disk throws. */
+export class BlockWriter {
+  private readonly buffer: Buffer
+  private used = 0
+  private flushed = 0
+
+  /** `onFlush` sees every byte once, in order, before it is written. */
+  constructor(
+    private readonly handle: Disk.Handle,
+    size: number,
+    private readonly onFlush: (bytes: Uint8Array) => void = () => undefined
+  ) {
+    this.buffer = Buffer.allocUnsafe(size)
+  }
+
+  /** Where the next byte will be, from the start of the file. */
+  get position(): number {
+    return this.flushed + this.used
+  }
+
+  /** Appends text as UTF-8. */
+  text(text: string): void {
+    const most = text.length * longestUnit
+    if (most > this.buffer.length - this.used) {
+      this.flush()
+      if (most > this.buffer.length) {
+        this.write(Buffer.from(text))
+        return
+      }
+    }
+    this.used += this.buffer.write(text, this.used)
+  }
+
+  /** Appends bytes. */
+  bytes(bytes: Uint8Array): void {
+    if (bytes.length > this.buffer.length - this.used) {
+      this.flush()
+      if (bytes.length > this.buffer.length) {
+        this.write(bytes)
+        return
+      }
+    }
+    this.buffer.set(bytes, this.used)
+    this.used += bytes.length
+  }
+
+  /** Hands what is buffered to the disk. */
+  flush(): void {
+    if (this.used === 0) return
+    const bytes = this.buffer.subarray(0, this.used)
+    this.used = 0
+    this.write(bytes)
+  }
+
+  /** Flushes, makes every byte durable and closes the file. */
+  finish(): void {
+    this.flush()
+    this.handle.sync()
+    this.handle.close()
+  }
+
+  /** Closes the file without keeping what is buffered. */
+  abandon(): void {
+    this.used = 0
+    this.handle.close()
+  }
+
+  private write(bytes: Uint8Array): void {
+    this.onFlush(bytes)
+    writeAll(this.handle, bytes)
+    this.flushed += bytes.length
+  }
+}

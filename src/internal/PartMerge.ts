@@ -1,0 +1,181 @@
+/**
+ * Merges the part files of all shards and attempts by row number into `results.jsonl` and `failures.jsonl`. Of several
+ * records of one row, an answer wins over none, and a later attempt over an earlier one.
+ *
+ * Memory holds a block of each part that covers the current row, and nothing of the others.
+ */
+import type { Shard } from "../Shard.js"
+import { makeMutable, type MutableTally, type Tally } from "../Tally.js"
+import type { BlockWriter } from "./BlockWriter.js"
+import type * as Disk from "./Disk.js"
+import { LineSplitter } from "./Lines.js"
+import * as ResultLine from "./ResultLine.js"
+
+/** A part to be merged. */
+export interface PartFile {
+  readonly path: string
+  readonly shard: Shard
+  readonly batchId: string | null
+}
+
+const blockSize = 1 << 17
+
+const longestLine = 1 << 29
+
+interface PartRecord {
+  readonly head: ResultLine.PartHead
+  readonly result: Buffer
+}
+
+/** What the merge throws when the parts do not fit together; the caller names it. */
+export class PartMismatch {
+  constructor(readonly path: string, readonly problem: string) {}
+}
+
+/** Reads the records of one part, one at a time. */
+class PartReader {
+  readonly shard: Shard
+  private readonly handle: Disk.Handle
+  private readonly splitter: LineSplitter
+  private lines: Array<Buffer> = []
+  private next = 0
+  current: PartRecord | undefined
+
+  constructor(private readonly file: PartFile, disk: Disk.Service) {
+    this.shard = file.shard
+    this.handle = disk.open(file.path, "read")
+    this.splitter = new LineSplitter(longestLine, (line) => this.lines.push(line), (line) => {
+      throw new PartMismatch(file.path, `line ${line} is too long`)
+    })
+    this.advance()
+  }
+
+  get batchId(): string | null {
+    return this.file.batchId
+  }
+
+  /** Goes to the next record; at the end of the part, `current` is `undefined`. */
+  advance(): void {
+    while (this.next === this.lines.length) {
+      this.lines = []
+      this.next = 0
+      const block = Buffer.allocUnsafe(blockSize)
+      const length = this.handle.read(block, 0, blockSize, null)
+      if (length === 0) {
+        this.splitter.end()
+        if (this.lines.length > 0) break
+        this.current = undefined
+        return
+      }
+      this.splitter.push(block.subarray(0, length))
+    }
+    const line = this.lines[this.next++]
+    this.current = line === undefined ? undefined : ResultLine.decodePart(line)
+    if (this.current === undefined) throw new PartMismatch(this.file.path, "it holds a line that is no result of a row")
+  }
+
+  close(): void {
+    this.handle.close()
+  }
+}
+
+const wins = (one: PartReader, other: PartReader): boolean => {
+  const answered = one.current?.head.outcome === "succeeded"
+  const otherAnswered = other.current?.head.outcome === "succeeded"
+  return answered === otherAnswered ? one.shard.attempt > other.shard.attempt : answered
+}
+
+/** A merge under way: `step` takes the next row, until it gives `false`. */
+export class PartMerge {
+  readonly tally: MutableTally = makeMutable()
+  private readonly waiting: Array<PartFile>
+  private active: Array<PartReader> = []
+
+  constructor(
+    private readonly disk: Disk.Service,
+    parts: ReadonlyArray<PartFile>,
+    private readonly rows: number,
+    private readonly results: BlockWriter,
+    private readonly failures: BlockWriter
+  ) {
+    this.waiting = [...parts].sort((one, other) => one.shard.firstRow - other.shard.firstRow)
+  }
+
+  /** Writes the next row; `false` when there is none. */
+  step(): boolean {
+    const row = this.tally.rows + 1
+    if (row > this.rows) return false
+    this.open(row)
+    let winner: PartReader | undefined
+    for (const reader of this.active) {
+      if (reader.current?.head.row === row && (winner === undefined || wins(reader, winner))) winner = reader
+    }
+    if (winner?.current === undefined) throw new PartMismatch(`row ${row}`, "no part holds a result of it")
+    this.write(winner.current, winner)
+    let ended = false
+    for (const reader of this.active) {
+      if (reader.current?.head.row === row) reader.advance()
+      if (reader.current === undefined) {
+        reader.close()
+        ended = true
+      }
+    }
+    if (ended) this.active = this.active.filter((reader) => reader.current !== undefined)
+    return true
+  }
+
+  /** Closes what is still open. */
+  close(): void {
+    for (const reader of this.active) reader.close()
+    this.active = []
+  }
+
+  private open(row: number): void {
+    for (let next = this.waiting[0]; next !== undefined && next.shard.firstRow <= row; next = this.waiting[0]) {
+      this.waiting.shift()
+      this.active.push(new PartReader(next, this.disk))
+    }
+  }
+
+  private write({ head, result }: PartRecord, { batchId, shard }: PartReader): void {
+    const { tally } = this
+    tally.rows++
+    tally[head.outcome]++
+    this.results.bytes(result)
+    this.results.text("\n")
+    if (head.outcome === "succeeded") return
+    const error = ResultLine.decodeError(result)
+    if (error === undefined) throw new PartMismatch(`row ${head.row}`, "its result has neither answer nor error")
+    if (error.retryable) tally.retryable++
+    this.failures.text(`${
+      JSON.stringify({
+        custom_id: error.customId,
+        row: head.row,
+        line: head.line,
+        outcome: head.outcome,
+        code: error.code,
+        message: error.message,
+        retryable: error.retryable,
+        shard: shard.id,
+        attempt: shard.attempt,
+        batch_id: batchId
+      })
+    }\n`)
+  }
+}
+
+/** Adds to a merged tally what only the parts know: everything that was paid for, and every odd line. */
+export const addPartTallies = (merged: MutableTally, parts: ReadonlyArray<Tally>): void => {
+  for (const part of parts) {
+    merged.refused += part.refused
+    merged.truncated += part.truncated
+    merged.duplicateLines += part.duplicateLines
+    merged.conflictingLines += part.conflictingLines
+    merged.unexpectedLines += part.unexpectedLines
+    merged.malformedLines += part.malformedLines
+    merged.tokens.prompt += part.tokens.prompt
+    merged.tokens.completion += part.tokens.completion
+    merged.tokens.cached += part.tokens.cached
+    merged.tokens.reasoning += part.tokens.reasoning
+  }
+}

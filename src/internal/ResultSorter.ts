@@ -1,0 +1,235 @@
+/**
+ * The row path of `Normalize`: takes lines of raw results in whatever order they came, and gives part records in row
+ * order. Normalised lines wait in a scratch file; in memory are only numbers, a few for each row of the shard.
+ */
+import * as Either from "effect/Either"
+import type { Failed, Outcome, OutcomeName } from "../Outcome.js"
+import type * as Provider from "../Provider.js"
+import type { Shard } from "../Shard.js"
+import { makeMutable, type MutableTally } from "../Tally.js"
+import * as Usage from "../Usage.js"
+import * as WireId from "../WireId.js"
+import type { BlockWriter } from "./BlockWriter.js"
+import type * as Disk from "./Disk.js"
+import * as ResultLine from "./ResultLine.js"
+import type { RowHead } from "./RowRecord.js"
+
+/** Where each row of a shard is among its rows. */
+export interface RowIndex {
+  /** From 0; `undefined` for a row of another shard. */
+  readonly of: (row: number) => number | undefined
+}
+
+/** The index of a shard whose rows follow each other. */
+export const contiguousIndex = (shard: Shard): RowIndex => ({
+  of: (row) => row >= shard.firstRow && row <= shard.lastRow ? row - shard.firstRow : undefined
+})
+
+/** The index of a shard with these rows, in growing order. */
+export const sparseIndex = (rows: Float64Array): RowIndex => ({
+  of: (row) => {
+    let low = 0
+    let high = rows.length - 1
+    while (low <= high) {
+      const middle = (low + high) >>> 1
+      const found = rows[middle] ?? 0
+      if (found === row) return middle
+      if (found < row) low = middle + 1
+      else high = middle - 1
+    }
+    return undefined
+  }
+})
+
+/** Outcomes as small numbers; 0 is none yet. */
+const outcomes: ReadonlyArray<OutcomeName | null> = [
+  null,
+  "succeeded",
+  "errored",
+  "expired",
+  "cancelled",
+  "invalid",
+  "missing"
+]
+const succeeded = outcomes.indexOf("succeeded")
+
+const refusedFlag = 1
+const truncatedFlag = 2
+const retryableFlag = 4
+/** The row's own line came, but could not be read. */
+const malformedFlag = 8
+
+/** Takes raw lines with `accept`, then gives part records with `emit`, once for each row in row order. */
+export class ResultSorter {
+  readonly tally: MutableTally = makeMutable()
+  private readonly outcome: Uint8Array
+  private readonly flags: Uint8Array
+  private readonly offset: Float64Array
+  private readonly length: Uint32Array
+  /** How many bytes of the scratch text come before the user's id. */
+  private readonly split: Uint32Array
+  private readonly prompt: Uint32Array
+  private readonly completion: Uint32Array
+  private readonly cached: Uint32Array
+  private readonly reasoning: Uint32Array
+  private lent = Buffer.allocUnsafe(1 << 16)
+
+  constructor(
+    private readonly shard: Shard,
+    private readonly index: RowIndex,
+    private readonly decode: Provider.Service["decode"],
+    private readonly scratch: BlockWriter,
+    private readonly scratchReader: Disk.Handle
+  ) {
+    this.outcome = new Uint8Array(shard.rows)
+    this.flags = new Uint8Array(shard.rows)
+    this.offset = new Float64Array(shard.rows)
+    this.length = new Uint32Array(shard.rows)
+    this.split = new Uint32Array(shard.rows)
+    this.prompt = new Uint32Array(shard.rows)
+    this.completion = new Uint32Array(shard.rows)
+    this.cached = new Uint32Array(shard.rows)
+    this.reasoning = new Uint32Array(shard.rows)
+  }
+
+  /** Takes one line of raw results. */
+  accept(line: Buffer): void {
+    const text = line.toString()
+    if (text.trim() === "") return
+    const decoded = this.decode(text)
+    if (Either.isLeft(decoded)) {
+      this.malformed(decoded.left.wireId)
+      return
+    }
+    const { outcome, wireId } = decoded.right
+    const at = this.find(wireId)
+    if (at === undefined) {
+      this.tally.unexpectedLines++
+      return
+    }
+    const pieces = this.write(outcome)
+    if (pieces === undefined) this.malformed(wireId)
+    else this.record(at, outcome, pieces)
+  }
+
+  /** A line that is too long to be read: it costs the row whose it is, and that one shows up as missing. */
+  acceptLongLine(): void {
+    this.tally.malformedLines++
+  }
+
+  /** Gives the record of the next row to `part`; `absent` says what became of a row that no line speaks of. */
+  emit(at: number, head: RowHead, absent: Failed, part: BlockWriter): void {
+    const customId = JSON.stringify(head.customId)
+    const recorded = outcomes[this.outcome[at] ?? 0] ?? null
+    this.tally.rows++
+    if (recorded === null) {
+      const outcome = this.is(at, malformedFlag) ? malformedOutcome : absent
+      const pieces = ResultLine.pieces(outcome)
+      this.tally[outcome.outcome]++
+      if (outcome.retryable) this.tally.retryable++
+      part.text(ResultLine.partHead(head, outcome.outcome))
+      part.text(pieces.before + customId + pieces.after)
+    } else {
+      this.count(at, recorded)
+      const bytes = this.read(at)
+      const split = this.split[at] ?? 0
+      part.text(ResultLine.partHead(head, recorded))
+      part.bytes(bytes.subarray(0, split))
+      part.text(customId)
+      part.bytes(bytes.subarray(split))
+    }
+    part.text(ResultLine.partEnd)
+  }
+
+  private find(wireId: WireId.WireId): number | undefined {
+    const row = WireId.rowOf(this.shard.runTag, wireId)
+    return row === undefined ? undefined : this.index.of(row)
+  }
+
+  private malformed(wireId: WireId.WireId | null): void {
+    this.tally.malformedLines++
+    const at = wireId === null ? undefined : this.find(wireId)
+    if (at !== undefined) this.set(at, malformedFlag)
+  }
+
+  private write(outcome: Outcome): ResultLine.ResultPieces | undefined {
+    try {
+      return ResultLine.pieces(outcome)
+    } catch {
+      // Nested more deeply than JSON can be written: nobody could read it either.
+      return undefined
+    }
+  }
+
+  private record(at: number, outcome: Outcome, { after, before }: ResultLine.ResultPieces): void {
+    const known = this.outcome[at] ?? 0
+    if (known !== 0) {
+      this.scratch.flush()
+      if (this.read(at).equals(Buffer.from(before + after))) {
+        this.tally.duplicateLines++
+        return
+      }
+      this.tally.conflictingLines++
+      if (known === succeeded || outcome.outcome !== "succeeded") return
+    }
+    this.outcome[at] = outcomes.indexOf(outcome.outcome)
+    this.offset[at] = this.scratch.position
+    this.scratch.text(before)
+    this.split[at] = this.scratch.position - (this.offset[at] ?? 0)
+    this.scratch.text(after)
+    this.length[at] = this.scratch.position - (this.offset[at] ?? 0)
+    this.flags[at] = 0
+    if (outcome.outcome === "succeeded") {
+      if (outcome.refused) this.set(at, refusedFlag)
+      if (outcome.truncated) this.set(at, truncatedFlag)
+    } else if (outcome.retryable) this.set(at, retryableFlag)
+    const body = outcome.outcome === "succeeded" ? outcome.body : outcome.response?.body
+    const usage = Usage.ofBody(body ?? {})
+    this.prompt[at] = usage.prompt
+    this.completion[at] = usage.completion
+    this.cached[at] = usage.cached
+    this.reasoning[at] = usage.reasoning
+  }
+
+  private count(at: number, recorded: OutcomeName): void {
+    const { tally } = this
+    tally[recorded]++
+    if (this.is(at, refusedFlag)) tally.refused++
+    if (this.is(at, truncatedFlag)) tally.truncated++
+    if (this.is(at, retryableFlag)) tally.retryable++
+    tally.tokens.prompt += this.prompt[at] ?? 0
+    tally.tokens.completion += this.completion[at] ?? 0
+    tally.tokens.cached += this.cached[at] ?? 0
+    tally.tokens.reasoning += this.reasoning[at] ?? 0
+  }
+
+  private is(at: number, flag: number): boolean {
+    return ((this.flags[at] ?? 0) & flag) !== 0
+  }
+
+  private set(at: number, flag: number): void {
+    this.flags[at] = (this.flags[at] ?? 0) | flag
+  }
+
+  /** The scratch text of a row; the bytes are only lent. Everything must be flushed. */
+  private read(at: number): Buffer {
+    const length = this.length[at] ?? 0
+    if (length > this.lent.length) this.lent = Buffer.allocUnsafe(length * 2)
+    let read = 0
+    while (read < length) {
+      const more = this.scratchReader.read(this.lent, read, length - read, (this.offset[at] ?? 0) + read)
+      if (more === 0) throw new RangeError("The scratch file of normalised lines is shorter than it was written")
+      read += more
+    }
+    return this.lent.subarray(0, length)
+  }
+}
+
+const malformedOutcome: Failed = {
+  outcome: "missing",
+  id: null,
+  code: "malformed_result",
+  message: "The provider's result line of this row cannot be read. It may have been charged.",
+  retryable: true,
+  response: null
+}

@@ -1,0 +1,52 @@
+/**
+ * A line of `rows/<shard>.jsonl`: what retry, repair and restoring the user's ids need to know of a row.
+ *
+ * The row's number, line and id come first, so that they can be read without parsing the request behind them.
+ */
+import { isJsonObject, type Request } from "../Request.js"
+
+/** The part of a record that every join needs. */
+export interface RowHead {
+  readonly row: number
+  readonly line: number
+  readonly customId: string
+}
+
+/** Inside a JSON string every quote is escaped, so these bytes can only be where the head ends. */
+const headEnd = ",\"kind\":"
+
+/** The record of a request, without a newline. */
+export const encode = (request: Request): string => {
+  const head = `{"row":${request.row},"line":${request.line},"id":${JSON.stringify(request.customId)}${headEnd}`
+  if (request.kind === "native") {
+    return `${head}"native","target":${JSON.stringify(request.target)},"body":${request.text}}`
+  }
+  const columns = request.columns === undefined ? "" : `,"columns":${JSON.stringify(request.columns)}`
+  return `${head}"${request.kind}","body":${JSON.stringify(request.body)}${columns}}`
+}
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The head of a record; `undefined` when the line is no record. */
+export const decodeHead = (line: Buffer): RowHead | undefined => {
+  const end = line.indexOf(headEnd)
+  if (end === -1) return undefined
+  const head = parse(`${line.toString("utf8", 0, end)}}`)
+  if (!isJsonObject(head)) return undefined
+  const { row, line: lineNumber, id } = head
+  return typeof row === "number" && typeof lineNumber === "number" && typeof id === "string"
+    ? { row, line: lineNumber, customId: id }
+    : undefined
+}
+
+/** What the record keeps of the input beside the request. */
+export const decodeColumns = (line: Buffer): { readonly [name: string]: unknown } => {
+  const record = parse(line.toString())
+  return isJsonObject(record) && isJsonObject(record["columns"]) ? record["columns"] : {}
+}

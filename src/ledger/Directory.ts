@@ -1,0 +1,197 @@
+/**
+ * The ledger that lives in the run directory.
+ *
+ * The journal is appended to and synced, an entry at a time. A crash can leave its last line torn, and only that one:
+ * it is cut off when the run is taken up again. Damage anywhere else is named and never guessed over.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as NodePath from "node:path"
+import * as Disk from "../internal/Disk.js"
+import { RunLock } from "../internal/RunLock.js"
+import type { NewEntry, Service } from "../Ledger.js"
+import * as Manifest from "../Manifest.js"
+import * as RunDirectory from "../RunDirectory.js"
+import { LedgerCorrupt, RunLocked, RunRejected } from "../RunError.js"
+import { Entry, Fold, type RunDescription, type RunState } from "../RunState.js"
+
+/** How often, at most, the manifest is written while entries come in. */
+const manifestMillis = 1_000
+
+const decodeEntry = Schema.decodeUnknownEither(Schema.parseJson(Entry))
+const encodeEntry = Schema.encodeSync(Schema.parseJson(Entry))
+
+/** A run that this process holds for writing. */
+interface Held {
+  readonly handle: Disk.Handle
+  readonly fold: Fold
+  manifestAt: number
+  manifestStale: boolean
+}
+
+/** What a journal file holds: its entries taken together, and how many of its bytes are whole lines. */
+interface Journal {
+  readonly fold: Fold
+  readonly wholeBytes: number
+}
+
+const readJournal = Effect.fn(function*(directory: string) {
+  const disk = yield* Disk.Disk
+  const path = RunDirectory.journal(directory)
+  const there = yield* Disk.attempt("look for", path, () => disk.stat(path))
+  if (there === undefined) {
+    return yield* new RunRejected({
+      directory,
+      problem: "there is no run here: it has no journal.jsonl",
+      remedy: "Name a run directory, such as experiments/run_<id>; llm-batch list shows them."
+    })
+  }
+  const text = yield* Disk.readText(path)
+  const whole = text.lastIndexOf("\n") + 1
+  const fold = new Fold(directory)
+  let line = 0
+  for (let start = 0; start < whole;) {
+    const end = text.indexOf("\n", start)
+    line++
+    const entry = decodeEntry(text.slice(start, end))
+    const problem = Either.isLeft(entry)
+      ? `the line is no entry: ${ParseResult.TreeFormatter.formatErrorSync(entry.left).split("\n").at(-1) ?? ""}`
+      : fold.step(entry.right)
+    if (problem !== undefined) return yield* new LedgerCorrupt({ path, line, problem })
+    start = end + 1
+  }
+  return { fold, wholeBytes: Buffer.byteLength(text.slice(0, whole)) } satisfies Journal
+})
+
+const stateOf = (directory: string, fold: Fold): Effect.Effect<RunState, RunRejected> =>
+  fold.state === undefined
+    ? Effect.fail(
+      new RunRejected({
+        directory,
+        problem: "the run here ended before it began: its journal is empty",
+        remedy: "Nothing was sent. Remove the directory and run again."
+      })
+    )
+    : Effect.succeed(fold.state)
+
+/** Makes the ledger. */
+export const make: Effect.Effect<Service> = Effect.gen(function*() {
+  const disk = yield* Disk.Disk
+  const lock = yield* RunLock
+  const runs = new Map<string, Held>()
+
+  const writeManifest = Effect.fn(function*(directory: string, held: Held) {
+    const state = held.fold.state
+    if (state === undefined) return
+    held.manifestAt = yield* Clock.currentTimeMillis
+    held.manifestStale = false
+    yield* Disk.replaceFile(RunDirectory.manifest(directory), Manifest.format(state))
+  })
+
+  const append = Effect.fn("Ledger.append")(function*(directory: string, entry: NewEntry) {
+    const held = runs.get(directory)
+    if (held === undefined) {
+      return yield* new RunRejected({
+        directory,
+        problem: "this process does not hold the run for writing",
+        remedy: "Take it up with Ledger.open, or begin it with Ledger.create."
+      })
+    }
+    const stamped: Entry = { ...entry, at: yield* DateTime.now }
+    const path = RunDirectory.journal(directory)
+    yield* Disk.attempt("append to", path, () => {
+      Disk.writeAll(held.handle, Buffer.from(`${encodeEntry(stamped)}\n`))
+      // An observation repeats what the provider will say again: it need not survive a crash.
+      if (entry._tag !== "BatchObserved") held.handle.sync()
+    })
+    const problem = held.fold.step(stamped)
+    if (problem !== undefined) {
+      return yield* Effect.dieMessage(`${path}: an entry was appended that cannot be: ${problem}`)
+    }
+    held.manifestStale = true
+    if ((yield* Clock.currentTimeMillis) - held.manifestAt >= manifestMillis) yield* writeManifest(directory, held)
+  }, Effect.uninterruptible)
+
+  /** Holds a run for writing: by this process's own map and, against other processes, by the lock. */
+  const hold = Effect.fn(function*(directory: string) {
+    if (runs.has(directory)) return yield* new RunLocked({ directory })
+    const stat = yield* Disk.attempt("look at", directory, () => disk.stat(directory))
+    if (stat !== undefined) yield* lock.acquire(directory, stat)
+  })
+
+  const keep = (directory: string, fold: Fold) =>
+    Effect.acquireRelease(
+      Effect.map(
+        Disk.attempt("open", RunDirectory.journal(directory), () =>
+          disk.open(RunDirectory.journal(directory), "append")),
+        (handle): Held => {
+          const held = { handle, fold, manifestAt: Number.NEGATIVE_INFINITY, manifestStale: false }
+          runs.set(directory, held)
+          return held
+        }
+      ),
+      (held) =>
+        Effect.gen(function*() {
+          // A run directory that was taken away with its failed build needs no manifest.
+          const there = yield* Effect.orElseSucceed(
+            Disk.attempt("look for", directory, () => disk.stat(RunDirectory.journal(directory))),
+            () => undefined
+          )
+          if (held.manifestStale && there !== undefined) yield* Effect.ignore(writeManifest(directory, held))
+          runs.delete(directory)
+          held.handle.close()
+        })
+    )
+
+  const create = Effect.fn("Ledger.create")(function*(directory: string, run: RunDescription) {
+    yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
+    yield* hold(directory)
+    const path = RunDirectory.journal(directory)
+    if ((yield* Disk.attempt("look for", path, () => disk.stat(path))) !== undefined) {
+      return yield* new RunRejected({
+        directory,
+        problem: "there is a run here already",
+        remedy: `Go on with it by: llm-batch resume ${directory}, or name another directory with --run-dir.`
+      })
+    }
+    const { fold } = yield* keep(directory, new Fold(directory))
+    yield* append(directory, { _tag: "RunStarted", run })
+    yield* Disk.attempt("make durable", directory, () => {
+      disk.syncDirectory(directory)
+      disk.syncDirectory(NodePath.dirname(directory))
+    })
+    return yield* stateOf(directory, fold)
+  })
+
+  const open = Effect.fn("Ledger.open")(function*(directory: string) {
+    yield* hold(directory)
+    const { fold, wholeBytes } = yield* readJournal(directory)
+    const state = yield* stateOf(directory, fold)
+    const { handle } = yield* keep(directory, fold)
+    yield* Disk.attempt("mend", RunDirectory.journal(directory), () => {
+      if (handle.size() > wholeBytes) {
+        handle.truncate(wholeBytes)
+        handle.sync()
+      }
+    })
+    return state
+  })
+
+  const state = Effect.fn("Ledger.state")(function*(directory: string) {
+    const held = runs.get(directory)
+    return yield* stateOf(directory, held === undefined ? (yield* readJournal(directory)).fold : held.fold)
+  })
+
+  const onDisk = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, Disk.Disk, disk)
+
+  return {
+    create: (directory, run) => onDisk(create(directory, run)),
+    open: (directory) => onDisk(open(directory)),
+    append: (directory, entry) => onDisk(append(directory, entry)),
+    state: (directory) => onDisk(state(directory))
+  }
+})

@@ -1,0 +1,446 @@
+/**
+ * Anthropic's Message Batches as a provider, through the official SDK.
+ *
+ * A batch is made by one request that carries all its rows, and bears no mark of ours. A lost one is therefore looked
+ * for by its time of creation and its number of rows, and proved by the wire ids in its results.
+ *
+ * @example
+ * import * as Anthropic from "llm-batch/provider/Anthropic"
+ *
+ * const provider = Anthropic.layerConfig()
+ *
+ * @since 0.1.0
+ */
+import type { Anthropic as Client } from "@anthropic-ai/sdk"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
+import type { BatchSnapshot, ResultFile } from "../Batch.js"
+import * as HttpTransport from "../internal/HttpTransport.js"
+import { LineSplitter } from "../internal/Lines.js"
+import * as RequestBody from "../internal/RequestBody.js"
+import * as SdkError from "../internal/SdkError.js"
+import {
+  Account,
+  type Capabilities,
+  Finding,
+  type Limits,
+  Provider,
+  type Service,
+  type ShardBytes
+} from "../Provider.js"
+import { ProviderError } from "../ProviderError.js"
+import type { DiskError } from "../RunError.js"
+import type { Shard, SubmitTag } from "../Shard.js"
+import { NotSent } from "../SubmitError.js"
+import * as WireId from "../WireId.js"
+import { describe, type DescribedBatch, type DescribedPage, describePage } from "./AnthropicBatch.js"
+import { decode } from "./AnthropicDecode.js"
+import { encode, endpoint } from "./AnthropicEncode.js"
+
+/**
+ * How to reach Anthropic.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The API key. Encoding and decoding need none. */
+  readonly apiKey?: Redacted.Redacted | undefined
+  /** A token in place of a key; not used when there is a key. */
+  readonly authToken?: Redacted.Redacted | undefined
+  /** Where the API is; `https://api.anthropic.com` by default. */
+  readonly baseUrl?: string | undefined
+  /** How requests are made; over `node:http`, with constant memory, by default. */
+  readonly fetch?: HttpTransport.Fetch | undefined
+}
+
+/**
+ * What fits into one of Anthropic's batches. The rows travel as `{"requests":[...]}`, joined by commas where the shard
+ * has newlines.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const limits: Limits = {
+  rows: 100_000,
+  bytes: 256_000_000,
+  overheadBytes: 14,
+  oneModelPerBatch: false,
+  embeddingInputs: null,
+  windowHours: 24,
+  retentionDays: 29,
+  listPage: 1_000
+}
+
+const capabilities: Capabilities = { tags: false, upload: false, embeddings: false }
+
+const name = "anthropic"
+
+/**
+ * Makes the provider. Nothing is loaded or called before the first effect runs.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Service => {
+  const { apiKey, authToken } = options
+  const key = apiKey ?? authToken
+  const baseUrl = options.baseUrl ?? "https://api.anthropic.com"
+  const fetch = options.fetch ?? HttpTransport.make()
+  const misconfigured = misconfiguration(key, baseUrl)
+  let loading: Promise<Client> | undefined
+  const client = () => loading ??= load(options, baseUrl, fetch)
+  const callOf = (operation: string): SdkError.Call => ({ provider: name, operation, key })
+
+  const read = <A>(operation: string, run: (client: Client, signal: AbortSignal, now: DateTime.Utc) => Promise<A>) =>
+    misconfigured === undefined
+      ? Effect.flatMap(
+        DateTime.now,
+        (now) => SdkError.reading(callOf(operation), async (signal) => run(await client(), signal, now))
+      )
+      : Effect.fail(unusable(operation, misconfigured))
+
+  const listPage = (after: string | null) =>
+    read("list batches", async (client, signal, now) => {
+      const query = { limit: limits.listPage, ...(after === null ? {} : { after_id: after }) }
+      const response = await client.messages.batches.list(query, { signal, timeout: shortTimeout }).asResponse()
+      return describePage(await SdkError.readJson(response), after, now)
+    })
+
+  const look = (batchId: string) =>
+    read(`retrieve ${batchId}`, async (client, signal, now) => {
+      const response = await client.messages.batches.retrieve(batchId, {}, { signal, timeout: shortTimeout })
+        .asResponse()
+      return describe(await SdkError.readJson(response), now)
+    })
+
+  const retrieve = Effect.fn("Anthropic.retrieve")((batchId: string) => Effect.map(look(batchId), snapshotOf))
+
+  const create = Effect.fn("Anthropic.create")(function*(shard: Shard, _input: unknown, bytes: ShardBytes) {
+    const operation = `create the batch of shard ${shard.id}`
+    if (misconfigured !== undefined) {
+      return yield* new NotSent({ provider: name, operation, detail: misconfigured.detail })
+    }
+    const now = yield* DateTime.now
+    const body = yield* RequestBody.make(requestBody(bytes))
+    return yield* SdkError.submitting(callOf(operation), async (signal) => {
+      const response = await (await client()).post("/v1/messages/batches", {
+        body: body.stream,
+        signal,
+        timeout: createTimeout(shard.bytes),
+        headers: {
+          "content-type": "application/json",
+          "content-length": String(shard.bytes + limits.overheadBytes),
+          ...(shard.betas.length === 0 ? {} : { "anthropic-beta": shard.betas.join(",") })
+        }
+      }).asResponse()
+      return describe(await SdkError.readJson(response), now).snapshot
+    }).pipe(
+      // A request whose body broke off is not one: the provider has nothing to make a batch of.
+      Effect.mapError((error) => body.failure() ?? error)
+    )
+  }, Effect.scoped)
+
+  /** The bytes of a batch's results, from the address that the batch names, if that is the provider's own. */
+  const results = (batch: DescribedBatch): Stream.Stream<Uint8Array, ProviderError> => {
+    const operation = `download the results of ${batch.snapshot.id}`
+    const fail = (reason: ProviderError["reason"], detail: string) =>
+      Stream.fail(unusable(operation, { reason, detail }))
+    if (batch.resultsUrl === null) return fail("gone", `it has no results (${batch.snapshot.providerStatus})`)
+    const address = URL.canParse(batch.resultsUrl, baseUrl) ? new URL(batch.resultsUrl, baseUrl) : undefined
+    if (address === undefined) return fail("refused", "the address of its results is not a URL")
+    if (address.origin !== new URL(baseUrl).origin) {
+      return fail("refused", `its results lie at ${address.origin}, and that server would be given the key`)
+    }
+    return Stream.unwrap(
+      read(operation, async (client, signal, now) => {
+        const options = { signal, timeout: downloadTimeout, headers: { accept: "application/binary" } }
+        const response = await client.get(address.href, options).asResponse()
+        const body: ReadableStream<Uint8Array> | null = response.body
+        return body === null ? Stream.empty : Stream.fromReadableStream<Uint8Array, ProviderError>({
+          evaluate: () => body,
+          onError: SdkError.toProviderError(callOf(operation), DateTime.toEpochMillis(now))
+        })
+      })
+    )
+  }
+
+  /** Whether a batch's results hold rows of this run; `undefined` while nobody can tell. */
+  const holdsRun = (batch: DescribedBatch, runTag: string): Effect.Effect<boolean | undefined, ProviderError> =>
+    batch.resultsUrl === null ? Effect.succeed(undefined) : firstWireId(results(batch)).pipe(
+      Effect.map((wireId) => wireId === undefined ? undefined : WireId.rowOf(runTag, wireId) !== undefined),
+      Effect.catchIf((error) => error.reason === "gone" || error.reason === "refused", () => Effect.succeed(undefined))
+    )
+
+  const find = Effect.fn("Anthropic.find")(
+    function*(tag: SubmitTag, since: DateTime.Utc, exclude: ReadonlySet<string>) {
+      const earliest = DateTime.subtractDuration(since, clockSkew)
+      const proven: Array<BatchSnapshot> = []
+      const unproven: Array<BatchSnapshot> = []
+      let after: string | null = null
+      do {
+        const page: DescribedPage = yield* listPage(after)
+        for (const batch of page.batches) {
+          const { counts, createdAt, id } = batch.snapshot
+          if (DateTime.lessThan(createdAt, earliest) || exclude.has(id)) continue
+          // A batch without counts may be any.
+          if (counts.total !== tag.rows && counts.total !== 0) continue
+          const ours = yield* holdsRun(batch, tag.runTag)
+          if (ours !== false) (ours === true ? proven : unproven).push(batch.snapshot)
+        }
+        after = isBefore(page.batches, earliest) ? null : page.next
+      } while (after !== null)
+      const [first, ...others] = [...proven, ...unproven]
+      if (first === undefined) return Finding.Absent()
+      return proven.length === 1 && others.length === 0
+        ? Finding.Found({ snapshot: first })
+        : Finding.Ambiguous({ candidates: [first, ...others] })
+    }
+  )
+
+  /** A batch that has ended refuses; to be stopped is what was asked for all the same. */
+  const cancel = Effect.fn("Anthropic.cancel")((batchId: string) =>
+    read(`cancel ${batchId}`, async (client, signal, now) => {
+      const response = await client.messages.batches.cancel(batchId, {}, { signal, timeout: shortTimeout }).asResponse()
+      return describe(await SdkError.readJson(response), now).snapshot
+    }).pipe(
+      Effect.catchIf(
+        (error) => error.status === 400 || error.status === 409,
+        (error) =>
+          Effect.flatMap(
+            retrieve(batchId),
+            (snapshot) =>
+              snapshot.status === "ended" || snapshot.status === "cancelling"
+                ? Effect.succeed(snapshot)
+                : Effect.fail(error)
+          )
+      )
+    )
+  )
+
+  const deleteBatch = Effect.fn("Anthropic.delete")((batch: BatchSnapshot) =>
+    read(`delete ${batch.id}`, async (client, signal) => {
+      const response = await client.messages.batches.delete(batch.id, {}, { signal, timeout: shortTimeout })
+        .asResponse()
+      await response.text()
+      return [batch.id]
+    }).pipe(
+      Effect.catchIf((error) => error.reason === "gone", () => Effect.succeed([]))
+    )
+  )
+
+  return {
+    name,
+    limits,
+    capabilities,
+    endpoints: [endpoint],
+    account: Effect.fn("Anthropic.account")(function*(salt: string) {
+      if (key === undefined || misconfigured !== undefined) {
+        return yield* unusable("use the account", misconfigured ?? keyMissing)
+      }
+      return new Account({
+        provider: name,
+        baseUrl: publicUrl(baseUrl),
+        scope: null,
+        keyFingerprint: createHash("sha256").update(salt + secretOf(key)).digest("hex").slice(0, 16)
+      })
+    }),
+    encode,
+    upload: () => Effect.succeed({ _tag: "InCreate" }),
+    create,
+    find,
+    retrieve,
+    list: Effect.fn("Anthropic.list")((after: string | null) =>
+      Effect.map(listPage(after), ({ batches, next }) => ({ batches: batches.map(snapshotOf), next }))
+    ),
+    cancel,
+    delete: deleteBatch,
+    // The file's reference is the batch: the address of its results may be signed, so it is not kept but asked for.
+    download: (file: ResultFile) => Stream.unwrap(Effect.map(look(file.reference), results)),
+    decode
+  }
+}
+
+/**
+ * The provider, as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options = {}): Layer.Layer<Provider> => Layer.sync(Provider, () => make(options))
+
+/**
+ * The provider as `ANTHROPIC_API_KEY`, `ANTHROPIC_AUTH_TOKEN` and `ANTHROPIC_BASE_URL` configure it. Empty values count
+ * as unset; what is given here comes before them.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (overrides: Options = {}): Layer.Layer<Provider, ConfigError.ConfigError> =>
+  Layer.effect(
+    Provider,
+    Effect.map(
+      Config.all({
+        apiKey: secret("ANTHROPIC_API_KEY"),
+        authToken: secret("ANTHROPIC_AUTH_TOKEN"),
+        baseUrl: Config.string("ANTHROPIC_BASE_URL").pipe(
+          Config.option,
+          Config.map(Option.map((value) => value.trim())),
+          Config.map(Option.filter((value) => value !== "")),
+          Config.map(Option.getOrUndefined)
+        )
+      }),
+      ({ apiKey, ...configured }) =>
+        // A token that is given here is not to lose against a key from the environment.
+        make({ ...configured, ...(overrides.authToken === undefined ? { apiKey } : {}), ...overrides })
+    )
+  )
+
+const secret = (variable: string) =>
+  Config.redacted(variable).pipe(
+    Config.option,
+    Config.map(Option.filter((value) => secretOf(value) !== "")),
+    Config.map(Option.getOrUndefined)
+  )
+
+/** Keys are pasted, and come with a newline now and then. */
+const secretOf = (key: Redacted.Redacted): string => Redacted.value(key).trim()
+
+/**
+ * The SDK is loaded when it is needed first. Every option that it would otherwise take from the environment or from
+ * profiles on disk is given: with a key or token, it looks for no other credential.
+ */
+const load = async (options: Options, baseURL: string, fetch: HttpTransport.Fetch): Promise<Client> => {
+  const { Anthropic } = await import("@anthropic-ai/sdk")
+  const { apiKey, authToken } = options
+  return new Anthropic({
+    apiKey: apiKey === undefined ? null : secretOf(apiKey),
+    authToken: apiKey !== undefined || authToken === undefined ? null : secretOf(authToken),
+    credentials: null,
+    config: null,
+    profile: null,
+    webhookKey: null,
+    baseURL,
+    fetch,
+    maxRetries: 0,
+    logLevel: "off",
+    openTelemetry: false
+  })
+}
+
+/** Why no call can be made. */
+type Misconfiguration = Pick<ProviderError, "reason" | "detail">
+
+const keyMissing: Misconfiguration = { reason: "auth", detail: "there is no API key: set ANTHROPIC_API_KEY" }
+
+/** What cannot be put into a header, or is no address, is found here, since others would quote it. */
+const misconfiguration = (key: Redacted.Redacted | undefined, baseUrl: string): Misconfiguration | undefined => {
+  if (key === undefined || secretOf(key) === "") return keyMissing
+  if (!/^[\x21-\x7e]+$/.test(secretOf(key))) {
+    return { reason: "auth", detail: "the API key holds characters that no key has: check ANTHROPIC_API_KEY" }
+  }
+  return URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)
+    ? undefined
+    : { reason: "refused", detail: "the base URL is not an http or https URL: check ANTHROPIC_BASE_URL" }
+}
+
+const unusable = (operation: string, { detail, reason }: Misconfiguration): ProviderError =>
+  new ProviderError({ provider: name, operation, reason, status: null, retryAfterMillis: null, detail })
+
+/** Without what a URL can hide: user name, password, query. */
+const publicUrl = (baseUrl: string): string => {
+  const { origin, pathname } = new URL(baseUrl)
+  return `${origin}${pathname}`.replace(/\/+$/, "")
+}
+
+/** Milliseconds that a call may take whose bodies are small. */
+const shortTimeout = 60_000
+
+/** Milliseconds until a download starts. */
+const downloadTimeout = 300_000
+
+/** Two minutes, since a create that is given up on has to be looked for, and time for the upload at 500 kB a second. */
+const createTimeout = (bytes: number): number => 120_000 + Math.ceil(bytes / 500)
+
+/** How far the provider's clock and ours may be apart. */
+const clockSkew = "5 minutes"
+
+/** Without what a URL can hide: user name, password, query. */
+const publicUrl = (baseUrl: string): string => {
+  const { origin, pathname } = new URL(baseUrl)
+  return `${origin}${pathname}`.replace(/\/+$/, "")
+}
+
+const snapshotOf = (batch: DescribedBatch): BatchSnapshot => batch.snapshot
+
+/** Whether a page lies before a time with all that follows. A page that does not go back in time says nothing. */
+const isBefore = (batches: ReadonlyArray<DescribedBatch>, time: DateTime.Utc): boolean => {
+  const first = batches[0]?.snapshot.createdAt
+  const last = batches.at(-1)?.snapshot.createdAt
+  return first !== undefined && last !== undefined && DateTime.greaterThan(first, last) && DateTime.lessThan(last, time)
+}
+
+const newline = 0x0a
+const comma = 0x2c
+
+/**
+ * The body of the request that makes a batch, out of a shard's lines. A line's newline becomes a comma when another
+ * line follows, so the last block's is held back.
+ */
+const requestBody = (bytes: ShardBytes): Stream.Stream<Uint8Array, DiskError> =>
+  Stream.make(Buffer.from("{\"requests\":[")).pipe(
+    Stream.concat(Stream.mapAccum(bytes, false, joinLines)),
+    Stream.concat(Stream.make(Buffer.from("]}")))
+  )
+
+const joinLines = (pending: boolean, block: Uint8Array): readonly [boolean, Uint8Array] => {
+  if (block.length === 0) return [pending, block]
+  const ends = block[block.length - 1] === newline
+  const lines = ends ? block.subarray(0, -1) : block
+  const joined = Buffer.allocUnsafe(lines.length + (pending ? 1 : 0))
+  if (pending) joined[0] = comma
+  joined.set(lines, pending ? 1 : 0)
+  for (let at = joined.indexOf(newline); at !== -1; at = joined.indexOf(newline, at + 1)) joined[at] = comma
+  return [ends, joined]
+}
+
+/** The longest line that is read to see whose results these are. */
+const longestLine = 1 << 24
+
+/** The first wire id that some results name; the rest of them is not downloaded. */
+const firstWireId = (
+  bytes: Stream.Stream<Uint8Array, ProviderError>
+): Effect.Effect<string | undefined, ProviderError> =>
+  Effect.suspend(() => {
+    let wireId: string | undefined
+    const lines = new LineSplitter(
+      longestLine,
+      (line) => {
+        if (wireId === undefined) wireId = wireIdOf(line.toString("utf8"))
+      },
+      () => {}
+    )
+    return bytes.pipe(
+      Stream.takeUntil((block) => {
+        lines.push(block)
+        return wireId !== undefined
+      }),
+      Stream.runDrain,
+      Effect.map(() => {
+        lines.end()
+        return wireId
+      })
+    )
+  })
+
+const wireIdOf = (line: string): string | undefined => {
+  const decoded = decode(line)
+  return decoded._tag === "Right" ? decoded.right.wireId : decoded.left.wireId ?? undefined
+}

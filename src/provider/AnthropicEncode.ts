@@ -1,0 +1,327 @@
+/**
+ * Requests as rows of an Anthropic message batch: `{"custom_id": ..., "params": {...}}`.
+ *
+ * A chat body is translated field by field, in a fixed order, so that equal requests are equal bytes. Fields that only
+ * Anthropic's Messages API has (`top_k`, `thinking`, `cache_control`, `container`, ...) go through as they are. What has
+ * no counterpart, or what the model does not take, is an `UnsupportedField`: nothing is dropped silently. Fields that
+ * are `null`, or say what is so anyway (`n: 1`, `stream: false`), are as good as absent.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import { UnsupportedField } from "../InputError.js"
+import * as JsonText from "../internal/JsonText.js"
+import type { WireRow } from "../Provider.js"
+import { isJsonObject, type JsonObject, type Request } from "../Request.js"
+import type { WireId } from "../WireId.js"
+import { found, isAbsent, unsupported } from "./AnthropicField.js"
+import { translate } from "./AnthropicMessages.js"
+import { type ModelRules, rulesOf } from "./AnthropicModel.js"
+import { toolChoiceOf, toolsOf } from "./AnthropicTools.js"
+import { effortOf, isThinking, maxTokensOf, samplingOf, thinkingOf } from "./AnthropicTuning.js"
+
+/**
+ * The path of the endpoint that answers the rows.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const endpoint = "/v1/messages"
+
+/** What Anthropic requires and Chat Completions does not. */
+const defaultMaxTokens = 4_096
+
+const defaultNotice = "max_tokens is not set: 4,096 is used for anthropic (--max-tokens)"
+
+/**
+ * The wire row of a request.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const encode = (request: Request, wireId: WireId): Either.Either<WireRow, UnsupportedField> => {
+  try {
+    return Either.right(request.kind === "native" ? encodeNative(request, wireId) : encodeBody(request, wireId))
+  } catch (error) {
+    if (error instanceof UnsupportedField) return Either.left(error)
+    if (error instanceof RangeError)
+      return Either.left(unsupported("body", "it is nested too deeply to be written", null))
+    throw error
+  }
+}
+
+type Native = Extract<Request, { readonly kind: "native" }>
+
+const row = (wireId: WireId, params: string, body: JsonObject, rest: Pick<WireRow, "betas" | "notice">): WireRow => ({
+  text: `{"custom_id":${JSON.stringify(wireId)},"params":${params}}`,
+  endpoint,
+  model: String(body.model),
+  inputs: 1,
+  ...rest
+})
+
+const encodeNative = (request: Native, wireId: WireId): WireRow => {
+  const { body, target, text } = request
+  if (target.provider !== "anthropic" || target.endpoint !== endpoint) {
+    throw unsupported(
+      "url",
+      `the row was written for ${target.provider} ${target.endpoint}`,
+      `Send it with --provider ${target.provider}`
+    )
+  }
+  if (body.stream === true) throw unsupported("stream", "a batch cannot stream", "Leave it out")
+  const betas = betasOf(body)
+  const params = "betas" in body ? without(text, body, "betas") : text
+  // A raw line break in JSON text is space between tokens; here it would end the row.
+  return row(wireId, params.replace(/[\r\n]/g, " "), body, { betas: sorted(betas), notice: null })
+}
+
+/** The object's text without one of its members; the text of all others is kept as it is. */
+const without = (text: string, body: JsonObject, name: string): string =>
+  `{${
+    Object.keys(body)
+      .filter((key) => key !== name)
+      .map((key) => `${JSON.stringify(key)}:${JsonText.memberText(text, key) ?? JSON.stringify(body[key])}`)
+      .join(",")
+  }}`
+
+const encodeBody = (request: Exclude<Request, Native>, wireId: WireId): WireRow => {
+  const { body, kind } = request
+  if (kind === "embedding") {
+    throw unsupported(
+      "input",
+      "Anthropic has no embeddings",
+      "Send it with --provider openai --endpoint /v1/embeddings"
+    )
+  }
+  checkNames(body)
+  const model = body.model
+  if (typeof model !== "string") throw unsupported("model", `it is ${found(model)}, not text`, "Set it with --model")
+  const rules = rulesOf(model)
+  const betas = betasOf(body)
+  const maxTokens = maxTokensOf(body, model, rules, betas)
+  const thinking = thinkingOf(body, model, rules, maxTokens ?? defaultMaxTokens, betas)
+  const effort = effortOf(body, model, rules)
+  const conversation = translate(body.messages)
+  const tools = toolsOf(body)
+  // `undefined` members are left out by JSON.stringify; the order is that of the text.
+  const params = {
+    model,
+    max_tokens: maxTokens ?? defaultMaxTokens,
+    ...samplingOf(body, model, rules, isThinking(thinking)),
+    stop_sequences: stopOf(body),
+    system: systemOf(body, conversation.system),
+    messages: conversation.messages,
+    tools,
+    tool_choice: toolChoiceOf(body, tools !== undefined),
+    thinking,
+    output_config: outputConfigOf(body, model, rules, effort),
+    metadata: metadataOf(body),
+    service_tier: serviceTierOf(body),
+    ...Object.fromEntries(passed.filter((name) => !isAbsent(body[name])).map((name) => [name, body[name]]))
+  }
+  const effortBeta = effort === undefined ? null : rules.effortBeta
+  return row(wireId, JSON.stringify(params), body, {
+    betas: sorted(effortBeta === null ? betas : [...betas, effortBeta]),
+    notice: maxTokens === undefined ? defaultNotice : null
+  })
+}
+
+/** Fields of the Messages API that Chat Completions does not have, in the order in which they are written. */
+const passed = [
+  "cache_control",
+  "container",
+  "context_management",
+  "compaction",
+  "mcp_servers",
+  "inference_geo",
+  "speed",
+  "fallbacks",
+  "fallback_credit_token",
+  "billing_policy",
+  "diagnostics",
+  "user_profile_id"
+]
+
+const translated = [
+  "model",
+  "messages",
+  "system",
+  "max_tokens",
+  "max_completion_tokens",
+  "temperature",
+  "top_p",
+  "top_k",
+  "stop",
+  "stop_sequences",
+  "tools",
+  "tool_choice",
+  "parallel_tool_calls",
+  "thinking",
+  "reasoning_effort",
+  "response_format",
+  "output_config",
+  "user",
+  "metadata",
+  "service_tier",
+  "betas"
+]
+
+const taken: ReadonlySet<string> = new Set([...translated, ...passed])
+
+/** Values of fields without a counterpart that say what is so anyway. */
+const meaningless: { readonly [name: string]: (value: unknown) => boolean } = {
+  n: (value) => value === 1,
+  stream: (value) => value === false,
+  logprobs: (value) => value === false,
+  top_logprobs: (value) => value === 0,
+  frequency_penalty: (value) => value === 0,
+  presence_penalty: (value) => value === 0,
+  logit_bias: (value) => isJsonObject(value) && Object.keys(value).length === 0,
+  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
+  store: (value) => value === false
+}
+
+/** Ways out for fields without a counterpart. */
+const remedies: { readonly [name: string]: string } = {
+  n: "Write the row as often as you want answers",
+  stream: "Leave it out: a batch cannot stream",
+  functions: "Use tools",
+  function_call: "Use tool_choice",
+  verbosity: "Say in the prompt how long the answer should be",
+  web_search_options: "Use Anthropic's web search in tools",
+  safety_identifier: "Use user",
+  prompt_cache_key: "Use cache_control"
+}
+
+const checkNames = (body: JsonObject): void => {
+  for (const name of Object.keys(body)) {
+    const value = body[name]
+    if (taken.has(name) || isAbsent(value)) continue
+    if (Object.hasOwn(meaningless, name) && meaningless[name]?.(value) === true) continue
+    const remedy = Object.hasOwn(remedies, name) ? remedies[name] : undefined
+    throw unsupported(name, "Anthropic has no such field", remedy ?? null)
+  }
+}
+
+const betaValue = /^[\w.-]+$/
+
+const isBetas = (value: unknown): value is ReadonlyArray<string> =>
+  Array.isArray(value) && value.every((item) => typeof item === "string" && betaValue.test(item))
+
+const betasOf = (body: JsonObject): ReadonlyArray<string> => {
+  const value = body.betas
+  if (isAbsent(value)) return []
+  if (isBetas(value)) return value
+  throw unsupported("betas", "it is not a list of names", "Write it as [\"name-2025-01-01\"]")
+}
+
+const sorted = (betas: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(betas)].toSorted()
+
+const stopOf = (body: JsonObject): ReadonlyArray<unknown> | undefined => {
+  const name = isAbsent(body.stop) ? "stop_sequences" : "stop"
+  if (name === "stop" && !isAbsent(body.stop_sequences)) {
+    throw unsupported("stop", "stop_sequences is set too", "Keep one of the two")
+  }
+  const value = body[name]
+  if (isAbsent(value)) return undefined
+  const sequences: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
+  for (const sequence of sequences) {
+    if (typeof sequence !== "string") throw unsupported(name, `it holds ${found(sequence)}, not text`, null)
+    if (sequence.trim() === "") {
+      throw unsupported(name, `it holds ${found(sequence)}`, "Each sequence needs a character that is not space")
+    }
+  }
+  return sequences.length === 0 ? undefined : sequences
+}
+
+const systemOf = (body: JsonObject, blocks: ReadonlyArray<JsonObject>): unknown => {
+  const system = body.system
+  if (isAbsent(system) || system === "") return blocks.length === 0 ? undefined : blocks
+  if (blocks.length > 0) throw unsupported("system", "messages has a system message too", "Keep one of the two")
+  if (typeof system === "string") return [{ type: "text", text: system }]
+  if (Array.isArray(system)) return system.length === 0 ? undefined : system
+  throw unsupported("system", `it is ${found(system)}, not text or a list of text blocks`, null)
+}
+
+const outputConfigOf = (
+  body: JsonObject,
+  model: string,
+  rules: ModelRules,
+  effort: string | undefined
+): JsonObject | undefined => {
+  const config = body.output_config ?? {}
+  if (!isJsonObject(config)) throw unsupported("output_config", `it is ${found(config)}, not an object`, null)
+  const format = formatOf(body)
+  const own = config.format ?? undefined
+  if (format !== undefined && own !== undefined) {
+    throw unsupported("response_format", "output_config.format is set too", "Keep one of the two")
+  }
+  const both = format ?? own
+  if (both !== undefined && !rules.structuredOutput) {
+    throw unsupported(
+      format === undefined ? "output_config.format" : "response_format",
+      "the model cannot be held to a schema",
+      "Describe the format in the prompt",
+      model
+    )
+  }
+  const { effort: _effort, format: _format, ...rest } = config
+  const merged = {
+    ...(effort === undefined ? {} : { effort }),
+    ...(both === undefined ? {} : { format: both }),
+    ...rest
+  }
+  return Object.keys(merged).length === 0 ? undefined : merged
+}
+
+/** The name of a schema and `strict` have no counterpart and need none: Anthropic always holds to the schema. */
+const formatOf = (body: JsonObject): JsonObject | undefined => {
+  const format = body.response_format
+  if (isAbsent(format)) return undefined
+  const type = isJsonObject(format) ? format.type : undefined
+  if (!isJsonObject(format) || typeof type !== "string") {
+    throw unsupported("response_format", `it is ${found(format)}`, "Use type json_schema")
+  }
+  if (type === "text") return undefined
+  if (type !== "json_schema") {
+    throw unsupported("response_format", `its type is ${found(type)}`, "Use json_schema, or ask for JSON in the prompt")
+  }
+  const described = format.json_schema
+  if (!isJsonObject(described) || !isJsonObject(described.schema)) {
+    throw unsupported("response_format.json_schema.schema", "it is not an object", null)
+  }
+  if (!isAbsent(described.description)) {
+    throw unsupported(
+      "response_format.json_schema.description",
+      "Anthropic has no such field",
+      "Put it into the schema's own description"
+    )
+  }
+  return { type: "json_schema", schema: described.schema }
+}
+
+const metadataOf = (body: JsonObject): JsonObject | undefined => {
+  const { metadata, user } = body
+  if (!isAbsent(metadata) && !isJsonObject(metadata)) {
+    throw unsupported("metadata", `it is ${found(metadata)}, not an object`, null)
+  }
+  for (const name of Object.keys(metadata ?? {})) {
+    if (name !== "user_id") throw unsupported("metadata", `it holds ${found(name)}`, "Anthropic keeps user_id only")
+  }
+  const own = metadata?.user_id ?? undefined
+  if (!isAbsent(user) && own !== undefined && user !== own) {
+    throw unsupported("user", "metadata.user_id says otherwise", "Keep one of the two")
+  }
+  const id = own ?? user
+  if (isAbsent(id)) return undefined
+  if (typeof id !== "string") throw unsupported("user", `it is ${found(id)}, not text`, null)
+  return { user_id: id }
+}
+
+const serviceTierOf = (body: JsonObject): unknown => {
+  const tier = body.service_tier
+  if (isAbsent(tier)) return undefined
+  if (tier === "auto" || tier === "standard_only") return tier
+  throw unsupported("service_tier", `it is ${found(tier)}`, "Anthropic takes auto and standard_only")
+}

@@ -1,0 +1,223 @@
+/**
+ * Requests as lines of an OpenAI batch file, for `/v1/responses`, `/v1/chat/completions` and `/v1/embeddings`.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import { UnsupportedField } from "../InputError.js"
+import type { WireRow } from "../Provider.js"
+import { isJsonObject, type JsonObject, type Request } from "../Request.js"
+import type { WireId } from "../WireId.js"
+import * as OpenAiModel from "./OpenAiModel.js"
+import * as OpenAiResponses from "./OpenAiResponses.js"
+
+/**
+ * The endpoints for which rows are encoded; the first is the default.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const endpoints = ["/v1/responses", "/v1/chat/completions", "/v1/embeddings"] as const
+
+/** What the Batch API takes besides, in rows that were written for it. */
+const nativeEndpoints: ReadonlySet<string> = new Set([
+  ...endpoints,
+  "/v1/completions",
+  "/v1/moderations",
+  "/v1/images/generations",
+  "/v1/images/edits",
+  "/v1/videos"
+])
+
+/**
+ * The wire row of a request.
+ *
+ * A chat on `/v1/chat/completions` keeps its body as it is, fields that nobody here knows included, but for
+ * `max_tokens`, which reasoning models take under its new name. On `/v1/responses` it is translated. A native row keeps
+ * its own endpoint and, byte for byte, its body.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encode = (
+  request: Request,
+  wireId: WireId,
+  endpoint: string
+): Either.Either<WireRow, UnsupportedField> => {
+  try {
+    switch (request.kind) {
+      case "chat": {
+        return Either.right(wireRow(wireId, endpoint, request.body, JSON.stringify(chatBody(request.body, endpoint))))
+      }
+      case "embedding": {
+        return Either.right(wireRow(wireId, endpoint, request.body, JSON.stringify(embedding(request.body, endpoint))))
+      }
+      case "native": {
+        return Either.right(wireRow(wireId, request.target.endpoint, request.body, nativeText(request)))
+      }
+    }
+  } catch (error) {
+    if (error instanceof UnsupportedField) return Either.left(error)
+    if (error instanceof RangeError) return Either.left(tooDeep(endpoint))
+    throw error
+  }
+}
+
+const wireRow = (wireId: WireId, endpoint: string, body: JsonObject, bodyText: string): WireRow => ({
+  text: `{"custom_id":${JSON.stringify(wireId)},"method":"POST","url":${JSON.stringify(endpoint)},"body":${bodyText}}`,
+  endpoint,
+  model: typeof body.model === "string" ? body.model : "",
+  betas: [],
+  inputs: endpoint === "/v1/embeddings" ? countInputs(body.input) : 1,
+  notice: null
+})
+
+/** A list of numbers is one input, given as tokens. */
+const countInputs = (input: unknown): number =>
+  Array.isArray(input) && input.length > 0 && typeof input[0] !== "number" ? input.length : 1
+
+const tooDeep = (target: string) =>
+  new UnsupportedField({ field: "body", target, reason: "it is nested too deeply to be written", remedy: null })
+
+const chatBody = (body: JsonObject, endpoint: string): JsonObject => {
+  if (endpoint !== "/v1/chat/completions" && endpoint !== "/v1/responses") {
+    throw new UnsupportedField({
+      field: "messages",
+      target: endpoint,
+      reason: "it does not take chats",
+      remedy: "Use --endpoint /v1/responses or --endpoint /v1/chat/completions"
+    })
+  }
+  const model = typeof body.model === "string" ? body.model : ""
+  for (const [field, value] of Object.entries(body)) {
+    if (value !== null && value !== undefined) checkField(field, value, model, body, endpoint)
+  }
+  checkForeignParts(body)
+  if (endpoint === "/v1/responses") return OpenAiResponses.fromChat(body)
+  return isGiven(body.max_tokens) && OpenAiModel.isReasoning(model) ? renameMaxTokens(body) : body
+}
+
+const isGiven = (value: unknown): boolean => value !== null && value !== undefined
+
+const checkField = (field: string, value: unknown, model: string, body: JsonObject, endpoint: string): void => {
+  const remedy = anthropicOnly.get(field)
+  if (remedy !== undefined) throw foreign(field, remedy)
+  if ((field === "stream" && value === true) || (field === "stream_options" && body.stream !== true)) {
+    throw new UnsupportedField({ field, target: "a batch", reason: "nothing is streamed", remedy: null })
+  }
+  if (field === "max_tokens" && isGiven(body.max_completion_tokens)) {
+    throw new UnsupportedField({
+      field,
+      target: endpoint,
+      reason: "max_completion_tokens says the same thing",
+      remedy: "Keep one of the two"
+    })
+  }
+  const reason = OpenAiModel.refusal(model, field, value, body.reasoning_effort)
+  if (reason !== undefined) {
+    throw new UnsupportedField({ field, target: model, reason, remedy: "Use another model" })
+  }
+}
+
+const renameMaxTokens = (body: JsonObject): JsonObject =>
+  Object.fromEntries(
+    Object.entries(body)
+      .filter(([field]) => field !== "max_completion_tokens")
+      .map(([field, value]) => [field === "max_tokens" ? "max_completion_tokens" : field, value])
+  )
+
+/** Top-level fields of Anthropic's API that a chat may carry, with the way out. */
+const anthropicOnly: ReadonlyMap<string, string> = new Map([
+  ["thinking", "Use --reasoning-effort"],
+  ["top_k", "Use --provider anthropic"],
+  ["system", "Give it as a message with role system"],
+  ["stop_sequences", "Give it as stop"],
+  ["output_config", "Use --reasoning-effort and response_format"],
+  ["cache_control", "Use --provider anthropic"]
+])
+
+const foreign = (field: string, remedy: string) =>
+  new UnsupportedField({ field, target: "openai", reason: "it is a field of Anthropic's", remedy })
+
+const anthropicParts: ReadonlySet<unknown> = new Set(["image", "document", "tool_use", "tool_result", "thinking"])
+
+/** `cache_control` stands in content parts, messages and tools; and Anthropic's parts have types of their own. */
+const checkForeignParts = (body: JsonObject): void => {
+  for (const name of ["messages", "tools"]) {
+    const list = body[name]
+    if (!Array.isArray(list)) continue
+    for (const [index, item] of list.entries()) {
+      const path = `${name}[${index}]`
+      checkCacheControl(item, path)
+      if (isJsonObject(item) && Array.isArray(item.content)) {
+        for (const [at, part] of item.content.entries()) {
+          checkCacheControl(part, `${path}.content[${at}]`)
+          if (isJsonObject(part) && anthropicParts.has(part.type)) {
+            throw new UnsupportedField({
+              field: `${path}.content[${at}].type`,
+              target: "openai",
+              reason: `${JSON.stringify(part.type)} is a content part of Anthropic's`,
+              remedy: "Use the parts of Chat Completions (text, image_url, file), or --provider anthropic"
+            })
+          }
+        }
+      }
+    }
+  }
+}
+
+const checkCacheControl = (value: unknown, path: string): void => {
+  if (isJsonObject(value) && isGiven(value.cache_control)) {
+    throw foreign(`${path}.cache_control`, "Use --provider anthropic; OpenAI caches prompts by itself")
+  }
+}
+
+const embeddingFields: ReadonlyArray<string> = ["model", "input", "dimensions", "encoding_format", "user"]
+
+const embedding = (body: JsonObject, endpoint: string): JsonObject => {
+  if (endpoint !== "/v1/embeddings") {
+    throw new UnsupportedField({
+      field: "input",
+      target: endpoint,
+      reason: "it does not make embeddings",
+      remedy: "Use --endpoint /v1/embeddings"
+    })
+  }
+  for (const [field, value] of Object.entries(body)) {
+    if (isGiven(value) && !embeddingFields.includes(field)) {
+      throw new UnsupportedField({
+        field,
+        target: endpoint,
+        reason: `it takes ${embeddingFields.join(", ")}`,
+        remedy: `Write the row as an OpenAI batch line for ${endpoint} to send it as it is`
+      })
+    }
+  }
+  return Object.fromEntries(
+    embeddingFields.filter((field) => isGiven(body[field])).map((field) => [field, body[field]])
+  )
+}
+
+const nativeText = (request: Extract<Request, { readonly kind: "native" }>): string => {
+  const { body, target, text } = request
+  if (target.provider !== "openai") {
+    throw new UnsupportedField({
+      field: target.provider === "anthropic" ? "params" : "body",
+      target: "openai",
+      reason: `the row was written for ${target.provider}`,
+      remedy: `Use --provider ${target.provider}`
+    })
+  }
+  if (!nativeEndpoints.has(target.endpoint)) {
+    throw new UnsupportedField({
+      field: "url",
+      target: "the Batch API",
+      reason: `it has no endpoint ${JSON.stringify(target.endpoint)}`,
+      remedy: `Use one of ${endpoints.join(", ")}`
+    })
+  }
+  if (body.stream === true) {
+    throw new UnsupportedField({ field: "stream", target: "a batch", reason: "nothing is streamed", remedy: null })
+  }
+  return text.includes("\n") ? text.replaceAll("\n", " ") : text
+}

@@ -1,0 +1,227 @@
+/**
+ * The fifth stage: raw results become a part file, one record for each row of the shard, in row order, in one form
+ * whichever provider they came from.
+ *
+ * Every row gets exactly one outcome. A line that cannot be read costs its own row and no other.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as NodePath from "node:path"
+import { type EndedBatch, expectedRows } from "../Batch.js"
+import { ArchiveRejected } from "../BatchError.js"
+import { BlockWriter } from "../internal/BlockWriter.js"
+import * as Disk from "../internal/Disk.js"
+import { LineSplitter } from "../internal/Lines.js"
+import * as RawContent from "../internal/RawContent.js"
+import { contiguousIndex, ResultSorter, type RowIndex, sparseIndex } from "../internal/ResultSorter.js"
+import * as RowRecord from "../internal/RowRecord.js"
+import type { Failed } from "../Outcome.js"
+import { Provider } from "../Provider.js"
+import type { RawResults } from "../RawResults.js"
+import * as RunDirectory from "../RunDirectory.js"
+import { type DiskError, ShardChanged } from "../RunError.js"
+import { Shard } from "../Shard.js"
+import * as Tally from "../Tally.js"
+
+/**
+ * The normalised results of one shard: a part file, and how its rows ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Part extends Schema.Class<Part>("llm-batch/Part")({
+  shard: Shard,
+  tally: Tally.Tally
+}) {}
+
+/**
+ * What can go wrong when results are normalised. A bad line is none of it: it is a row's outcome.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type NormalizeError = ArchiveRejected | ShardChanged | DiskError
+
+/**
+ * The interface of the stage.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** Writes `parts/<shard>.jsonl`. Safe to call again: equal raw results give equal bytes. */
+  readonly normalize: (raw: RawResults) => Effect.Effect<Part, NormalizeError>
+}
+
+/**
+ * The stage that normalises results.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Normalize extends Context.Tag("llm-batch/stage/Normalize")<Normalize, Service>() {}
+
+/** A line longer than this holds no answer of any model. */
+const longestLine = 1 << 28
+
+const bufferSize = 1 << 20
+
+/** What becomes of a row that no line speaks of. */
+const absentOutcome = (batch: EndedBatch, receivedRows: number): Failed => {
+  const failed = { id: null, response: null }
+  // Fewer rows came than the provider counts: an absent row may be one of those that it answered.
+  const ending = receivedRows < expectedRows(batch) ? "completed" : batch.ending
+  switch (ending) {
+    case "completed":
+      return {
+        ...failed,
+        outcome: "missing",
+        code: "missing",
+        message: `The results of batch ${batch.id} say nothing of this row. It may have been charged.`,
+        retryable: true
+      }
+    case "expired":
+      return {
+        ...failed,
+        outcome: "expired",
+        code: "batch_expired",
+        message: `Batch ${batch.id} expired before this row was answered.`,
+        retryable: true
+      }
+    case "cancelled":
+      return {
+        ...failed,
+        outcome: "cancelled",
+        code: "batch_cancelled",
+        message: `Batch ${batch.id} was cancelled before this row was answered.`,
+        retryable: true
+      }
+    case "failed": {
+      const [problem] = batch.snapshot.problems
+      return {
+        ...failed,
+        outcome: "errored",
+        code: problem?.code ?? "batch_failed",
+        message: `Batch ${batch.id} failed as a whole: ${problem?.message ?? "the provider gives no reason"}`,
+        retryable: problem?.code === "token_limit_exceeded"
+      }
+    }
+  }
+}
+
+/** Gives each line of a stream of blocks to synchronous work. */
+const forEachLine = <E>(
+  blocks: Stream.Stream<Uint8Array, E>,
+  path: string,
+  splitter: LineSplitter
+): Effect.Effect<void, E | DiskError> =>
+  Effect.zipRight(
+    Stream.runForEach(blocks, (block) => Disk.attempt("normalise", path, () => splitter.push(block))),
+    Disk.attempt("normalise", path, () => splitter.end())
+  )
+
+const make = Effect.gen(function*() {
+  const disk = yield* Disk.Disk
+  const provider = yield* Provider
+
+  const changed = (shard: Shard, problem: string) =>
+    new ShardChanged({ path: RunDirectory.rows(shard), shard: shard.id, problem })
+
+  /** Gives the head of each row record to synchronous work, with the row's index in the shard. */
+  const forEachRow = Effect.fn(function*(shard: Shard, onRow: (at: number, head: RowRecord.RowHead) => void) {
+    const path = RunDirectory.rows(shard)
+    let count = 0
+    let previous = 0
+    let problem: string | undefined
+    const splitter = new LineSplitter(longestLine, (line, lineNumber) => {
+      const head = RowRecord.decodeHead(line)
+      if (head === undefined || head.row <= previous || count === shard.rows) {
+        problem ??= `line ${lineNumber} is not the record of a row that belongs there`
+        return
+      }
+      previous = head.row
+      onRow(count++, head)
+    }, (lineNumber) => {
+      problem ??= `line ${lineNumber} is too long`
+    })
+    yield* forEachLine(Disk.readBlocks(path), path, splitter)
+    if (problem === undefined && count !== shard.rows) problem = `it has ${count} rows instead of ${shard.rows}`
+    if (problem !== undefined) return yield* changed(shard, problem)
+  })
+
+  const indexOf = Effect.fn(function*(shard: Shard) {
+    if (shard.lastRow - shard.firstRow + 1 === shard.rows) return contiguousIndex(shard)
+    const rows = new Float64Array(shard.rows)
+    yield* forEachRow(shard, (at, head) => {
+      rows[at] = head.row
+    })
+    return sparseIndex(rows)
+  })
+
+  /** A file that is written for the length of the scope. */
+  const writer = (path: string) =>
+    Effect.map(Disk.openScoped(path, "write"), (handle) => ({ handle, blocks: new BlockWriter(handle, bufferSize) }))
+
+  const normalizeInto = Effect.fn(function*(raw: RawResults, index: RowIndex, partial: string, scratchPath: string) {
+    const { batch } = raw
+    const { shard } = batch
+    const scratch = yield* writer(scratchPath)
+    const part = yield* writer(partial)
+    const scratchReader = yield* Disk.openScoped(scratchPath, "read")
+    const sorter = new ResultSorter(shard, index, provider.decode, scratch.blocks, scratchReader)
+    for (const file of raw.files) {
+      const path = RunDirectory.raw(shard, file.name)
+      const splitter = new LineSplitter(
+        longestLine,
+        (line) => sorter.accept(line),
+        () => sorter.acceptLongLine()
+      )
+      yield* forEachLine(RawContent.blocks(path, file.packing), path, splitter).pipe(
+        Effect.catchTag("ArchiveProblem", ({ problem }) => new ArchiveRejected({ path, problem }))
+      )
+    }
+    yield* Disk.attempt("write", scratchPath, () => scratch.blocks.flush())
+    const absent = absentOutcome(batch, raw.rows)
+    yield* forEachRow(shard, (at, head) => sorter.emit(at, head, absent, part.blocks))
+    yield* Disk.attempt("make durable", partial, () => {
+      part.blocks.flush()
+      part.handle.sync()
+    })
+    return Tally.fromMutable(sorter.tally)
+  }, Effect.scoped)
+
+  const normalize = Effect.fn("Normalize.normalize")(function*(raw: RawResults) {
+    const { shard } = raw.batch
+    const path = RunDirectory.part(shard)
+    const scratchPath = `${path}.scratch`
+    const parts = NodePath.dirname(path)
+    yield* Disk.attempt("make", parts, () => {
+      disk.makeDirectory(parts)
+      disk.syncDirectory(shard.directory)
+    })
+    const index = yield* indexOf(shard)
+    const tally = yield* normalizeInto(raw, index, `${path}.tmp`, scratchPath).pipe(
+      Effect.ensuring(Effect.ignore(Disk.attempt("remove", scratchPath, () => disk.remove(scratchPath))))
+    )
+    yield* Disk.attempt("keep", path, () => {
+      disk.rename(`${path}.tmp`, path)
+      disk.syncDirectory(parts)
+    })
+    return new Part({ shard, tally })
+  }, Effect.provideService(Disk.Disk, disk))
+
+  return Normalize.of({ normalize })
+})
+
+/**
+ * The stage for the provider that is provided.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Normalize, never, Provider> = Layer.effect(Normalize, make)

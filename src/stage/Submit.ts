@@ -1,0 +1,316 @@
+/**
+ * The second stage: a shard becomes a batch at the provider, exactly once.
+ *
+ * The intent is on disk before the first call, the batch's id before anything else happens. A create that ended without
+ * a clear answer is never simply repeated: the provider's batches are looked through first, under the same account and
+ * after a settle time, and what is found is adopted.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
+import { Batch, type BatchSnapshot, type InputReference } from "../Batch.js"
+import * as Disk from "../internal/Disk.js"
+import { Ledger } from "../Ledger.js"
+import { type Account, Provider, type ShardBytes } from "../Provider.js"
+import { ProviderError, retryTransient } from "../ProviderError.js"
+import * as RunDirectory from "../RunDirectory.js"
+import type { DiskError, LedgerCorrupt, RunRejected } from "../RunError.js"
+import { ShardChanged } from "../RunError.js"
+import { Progress } from "../RunEvent.js"
+import type { ShardState } from "../RunState.js"
+import { type Shard, submitTag } from "../Shard.js"
+import { type NotSent, Refused, SubmitRefused, SubmitUnknown, Unknown } from "../SubmitError.js"
+
+/**
+ * What can go wrong when a shard is submitted.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type SubmitError =
+  | SubmitRefused
+  | SubmitUnknown
+  | ProviderError
+  | ShardChanged
+  | RunRejected
+  | LedgerCorrupt
+  | DiskError
+
+/**
+ * The interface of the stage.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /**
+   * Makes the batch of a shard, or gives the one that was made before: it is safe to call again after any failure or
+   * crash. The run must be held by the ledger.
+   */
+  readonly submit: (shard: Shard) => Effect.Effect<Batch, SubmitError>
+}
+
+/**
+ * The stage that makes batches of shards.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Submit extends Context.Tag("llm-batch/stage/Submit")<Submit, Service>() {}
+
+/**
+ * How patient a submit is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * How long after a create without a clear answer the provider's list is believed when it does not show the batch;
+   * 60 seconds by default.
+   */
+  readonly settleTime?: Duration.DurationInput | undefined
+  /** How many times in all a call is made that certainly had no effect, or whose batch turned out not to exist; 6. */
+  readonly tries?: number | undefined
+}
+
+/** How long the provider's clock may be behind ours. */
+const clockSkew = Duration.minutes(5)
+
+const make = (options: Options) =>
+  Effect.gen(function*() {
+    const disk = yield* Disk.Disk
+    const ledger = yield* Ledger
+    const provider = yield* Provider
+    const settleTime = Duration.decode(options.settleTime ?? "60 seconds")
+    const tries = options.tries ?? 6
+
+    const backoff = Schedule.exponential("1 second", 2).pipe(
+      Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.minutes(1))),
+      Schedule.jittered,
+      Schedule.intersect(Schedule.recurs(tries - 1))
+    )
+
+    const stateOf = Effect.fn(function*(shard: Shard) {
+      const { shards } = yield* ledger.state(shard.directory)
+      const state = shards.get(shard.id)
+      if (state !== undefined) return { state, shards }
+      return yield* new ShardChanged({
+        path: RunDirectory.journal(shard.directory),
+        shard: shard.id,
+        problem: "the journal does not know it"
+      })
+    })
+
+    /** What is sent is what was built: a shard edited since is refused before anything is sent. */
+    const checkUnchanged = Effect.fn(function*(shard: Shard) {
+      const path = RunDirectory.batchInput(shard)
+      const hash = createHash("sha256")
+      yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => hash.update(block)))
+      if (hash.digest("hex") !== shard.sha256) {
+        return yield* new ShardChanged({ path, shard: shard.id, problem: "its SHA-256 differs" })
+      }
+    })
+
+    const bytesOf = Effect.fn(function*(shard: Shard) {
+      const { tell } = yield* Progress
+      const bytes: ShardBytes = Stream.suspend(() => {
+        let sent = 0
+        return Disk.readBlocks(RunDirectory.batchInput(shard)).pipe(
+          Stream.provideService(Disk.Disk, disk),
+          Stream.tap((block) =>
+            Effect.sync(() => {
+              sent += block.length
+              tell({ _tag: "BytesSent", shard, bytes: sent })
+            })
+          )
+        )
+      })
+      return bytes
+    })
+
+    const refused = (shard: Shard, error: Refused) =>
+      new SubmitRefused({
+        directory: shard.directory,
+        shard: shard.id,
+        provider: provider.name,
+        status: error.status,
+        detail: error.detail
+      })
+
+    const unreachable = (error: NotSent | Unknown) =>
+      new ProviderError({
+        provider: provider.name,
+        operation: error.operation,
+        reason: error._tag === "Unknown" && error.status === 429 ? "rate-limited" : "unreachable",
+        status: error._tag === "Unknown" ? error.status : null,
+        retryAfterMillis: error._tag === "Unknown" ? error.retryAfterMillis : null,
+        detail: error.detail
+      })
+
+    /** An upload costs nothing, so it may be repeated whatever became of it. */
+    const upload = Effect.fn(function*(shard: Shard, bytes: ShardBytes) {
+      const input = yield* provider.upload(shard, bytes).pipe(
+        Effect.retry({ while: (error) => error._tag === "NotSent" || error._tag === "Unknown", schedule: backoff }),
+        Effect.catchTags({
+          NotSent: (error) => Effect.fail(unreachable(error)),
+          Unknown: (error) => Effect.fail(unreachable(error)),
+          Refused: (error) => Effect.fail(refused(shard, error))
+        })
+      )
+      return input
+    })
+
+    const known = (shard: Shard, snapshot: BatchSnapshot, adopted: boolean) =>
+      Effect.gen(function*() {
+        // Between the provider's answer and the journal nothing may come: this is the id of something paid for.
+        yield* ledger.append(shard.directory, { _tag: "BatchCreated", shard: shard.id, snapshot, adopted })
+        const batch = new Batch({ shard, snapshot })
+        const { tell } = yield* Progress
+        tell({ _tag: "BatchCreated", batch, adopted })
+        return batch
+      })
+
+    /** Waits, saying so. */
+    const wait = Effect.fn(function*(shard: Shard, duration: Duration.Duration, detail: string) {
+      if (Duration.lessThanOrEqualTo(duration, Duration.zero)) return
+      const { tell } = yield* Progress
+      tell({ _tag: "SubmitWaiting", shard, waitMillis: Duration.toMillis(duration), detail })
+      yield* Effect.sleep(duration)
+    })
+
+    /**
+     * Looks for the batch of a create without a clear answer. `None` only when there certainly is none: the list was
+     * read under the same account, the settle time after the call ended.
+     */
+    const reconcile = Effect.fn("Submit.reconcile")(function*(shard: Shard, account: Account, detail: string) {
+      const { shards, state } = yield* stateOf(shard)
+      if (state.intent === null) return Option.none<BatchSnapshot>()
+      const unknown = (candidates: ReadonlyArray<string>, why: string) =>
+        new SubmitUnknown({
+          directory: shard.directory,
+          shard: shard.id,
+          provider: provider.name,
+          candidates,
+          detail: why
+        })
+      if (!Equal.equals(state.intent.account, account)) {
+        return yield* unknown([], "it was submitted under another account, whose batches this one cannot see")
+      }
+      const others = new Set(
+        [...shards.values()].flatMap((other: ShardState) =>
+          other.snapshot !== null && other.shard.id !== shard.id ? [other.snapshot.id] : []
+        )
+      )
+      const since = DateTime.subtractDuration(state.intent.at, clockSkew)
+      const look = retryTransient(tries)(provider.find(submitTag(shard), since, others))
+      // A run that was killed does not know when its call ended: it counts from now.
+      const endedAt = state.unansweredAt === null
+        ? yield* Clock.currentTimeMillis
+        : DateTime.toEpochMillis(state.unansweredAt)
+
+      const settled = Effect.gen(function*() {
+        const now = yield* Clock.currentTimeMillis
+        const remaining = Duration.millis(Math.max(0, endedAt + Duration.toMillis(settleTime) - now))
+        yield* wait(shard, remaining, detail)
+        return yield* look
+      })
+
+      const first = yield* look
+      const finding = first._tag === "Absent" ? yield* settled : first
+      switch (finding._tag) {
+        case "Found":
+          return Option.some(finding.snapshot)
+        case "Absent":
+          return Option.none<BatchSnapshot>()
+        case "Ambiguous":
+          return yield* unknown(finding.candidates.map((candidate) => candidate.id), detail)
+      }
+    })
+
+    /** Exactly one create call, and what is to be recorded of it. Nothing can come between the two. */
+    const create = (shard: Shard, input: InputReference, bytes: ShardBytes) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const answer = yield* Effect.either(restore(provider.create(shard, input, bytes)))
+          if (answer._tag === "Right") return yield* known(shard, answer.right, false)
+          const error = answer.left
+          if (error._tag === "DiskError") return yield* error
+          yield* ledger.append(
+            shard.directory,
+            error._tag === "Unknown"
+              ? { _tag: "CreateUnanswered", shard: shard.id, detail: error.message }
+              : { _tag: "CreateFailed", shard: shard.id, refused: error._tag === "Refused", detail: error.message }
+          )
+          return yield* error
+        })
+      )
+
+    const submit = Effect.fn("Submit.submit")(function*(shard: Shard) {
+      const { state } = yield* stateOf(shard)
+      if (state.snapshot !== null) return new Batch({ shard, snapshot: state.snapshot })
+      yield* checkUnchanged(shard)
+      const account = yield* provider.account(shard.runTag)
+      const bytes = yield* bytesOf(shard)
+
+      if (state.status === "uploaded" || state.status === "unanswered") {
+        const found = yield* reconcile(shard, account, "an earlier create call has no recorded answer")
+        if (Option.isSome(found)) return yield* known(shard, found.value, true)
+      }
+      yield* ledger.append(shard.directory, { _tag: "SubmitIntended", shard: shard.id, account })
+      const sameAccount = state.intent !== null && Equal.equals(state.intent.account, account)
+      const input = state.input !== null && sameAccount ? state.input : yield* upload(shard, bytes)
+      const attempt: Effect.Effect<Batch, SubmitError | NotSent | Unknown> = Effect.gen(function*() {
+        yield* ledger.append(shard.directory, { _tag: "InputUploaded", shard: shard.id, input })
+        return yield* create(shard, input, bytes)
+      }).pipe(
+        Effect.catchTag("Unknown", (error) =>
+          Effect.gen(function*() {
+            const found = yield* reconcile(shard, account, error.detail)
+            if (Option.isSome(found)) return yield* known(shard, found.value, true)
+            const { retryAfterMillis } = error
+            if (retryAfterMillis !== null) {
+              yield* wait(shard, Duration.min(Duration.millis(retryAfterMillis), Duration.minutes(10)), error.detail)
+            }
+            return yield* error
+          })),
+        Effect.catchTag("Refused", (error) => Effect.fail(refused(shard, error)))
+      )
+      return yield* attempt.pipe(
+        Effect.retry({ while: (error) => error._tag === "NotSent" || error._tag === "Unknown", schedule: backoff }),
+        Effect.catchTags({
+          NotSent: (error) => Effect.fail(unreachable(error)),
+          Unknown: (error) => Effect.fail(unreachable(error))
+        })
+      )
+    }, Effect.provideService(Disk.Disk, disk))
+
+    return Submit.of({ submit })
+  })
+
+/**
+ * The stage for the provider that is provided.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWith = (options: Options): Layer.Layer<Submit, never, Provider | Ledger> =>
+  Layer.effect(Submit, make(options))
+
+/**
+ * The stage with the patience that suits most.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Submit, never, Provider | Ledger> = layerWith({})

@@ -1,0 +1,119 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck } from "effect"
+import * as DuplicateIds from "../../src/internal/DuplicateIds.js"
+import * as MemoryDisk from "../../src/internal/MemoryDisk.js"
+
+const directory = "/run/ids.tmp"
+
+interface Row {
+  readonly id: string
+  readonly line: number
+}
+
+const search = (rows: ReadonlyArray<Row>, limits?: DuplicateIds.Limits) => {
+  const disk = MemoryDisk.make().disk
+  const ids = DuplicateIds.make(directory, disk, limits)
+  for (const { id, line } of rows) {
+    const firstLine = ids.add(id, line)
+    if (firstLine !== undefined) {
+      ids.close()
+      return { id, firstLine, secondLine: line }
+    }
+  }
+  const found = ids.finish()
+  ids.close()
+  assert.isUndefined(disk.stat(directory), "nothing is left on disk")
+  return found
+}
+
+/** The first row whose id an earlier row has. */
+const expected = (rows: ReadonlyArray<Row>) => {
+  const lines = new Map<string, number>()
+  for (const { id, line } of rows) {
+    const firstLine = lines.get(id)
+    if (firstLine !== undefined) return { id, firstLine, secondLine: line }
+    lines.set(id, line)
+  }
+  return undefined
+}
+
+const onLines = (...ids: ReadonlyArray<string>): ReadonlyArray<Row> => ids.map((id, index) => ({ id, line: index + 1 }))
+
+describe("DuplicateIds", () => {
+  it("tells both lines of an id that occurs twice", () => {
+    assert.deepStrictEqual(search(onLines("a", "b", "c", "b")), { id: "b", firstLine: 2, secondLine: 4 })
+    assert.isUndefined(search(onLines("a", "b", "c")))
+    assert.isUndefined(search([]))
+  })
+
+  it("tells them too when the ids went to disk", () => {
+    const rows = onLines(...Array.from({ length: 5_000 }, (_, index) => `item-${index}`), "item-4321")
+    assert.deepStrictEqual(search(rows, { ids: 10, ranges: 10 }), {
+      id: "item-4321",
+      firstLine: 4_322,
+      secondLine: 5_001
+    })
+    assert.isUndefined(search(rows.slice(0, -1), { ids: 10, ranges: 10 }))
+  })
+
+  it("finds an explicit id that is another row's number, before it or after it", () => {
+    assert.deepStrictEqual(search(onLines("1", "2", "x", "2")), { id: "2", firstLine: 2, secondLine: 4 })
+    assert.deepStrictEqual(search(onLines("3", "2", "3")), { id: "3", firstLine: 1, secondLine: 3 })
+    assert.isUndefined(search(onLines("02", "2", "2.0", "1e0")))
+  })
+
+  it("takes ids of any kind as they are", () => {
+    const odd = ["__proto__", "constructor", "../x", "a/b", "\u0000", "\n", " ", "\ud83d\ude00", "\u00e9", "e\u0301", "\ud800"]
+    for (const ids of [200, 0]) {
+      assert.isUndefined(search(onLines(...odd), { ids, ranges: 10 }))
+      for (const id of odd) {
+        assert.deepStrictEqual(search(onLines(...odd, id), { ids, ranges: 10 }), {
+          id,
+          firstLine: odd.indexOf(id) + 1,
+          secondLine: odd.length + 1
+        })
+      }
+    }
+  })
+
+  it("keeps nothing of rows that have their number as id", () => {
+    const disk = MemoryDisk.make().disk
+    const ids = DuplicateIds.make(directory, disk, { ids: 0, ranges: 1 })
+    for (let row = 1; row <= 100_000; row++) assert.isUndefined(ids.add(String(row), row + 1))
+    assert.isUndefined(disk.stat(directory))
+    assert.isUndefined(ids.finish())
+  })
+
+  it("begins with an empty directory, whatever was left there", () => {
+    const disk = MemoryDisk.make().disk
+    const left = DuplicateIds.make(directory, disk, { ids: 0, ranges: 0 })
+    for (let line = 1; line <= 20_000; line++) left.add(`a rather long id of row ${line}`, line)
+    const ids = DuplicateIds.make(directory, disk, { ids: 0, ranges: 0 })
+    for (let line = 1; line <= 20_000; line++) ids.add(`a rather long id of row ${line}`, line)
+    assert.isUndefined(ids.finish())
+  })
+
+  const id = FastCheck.oneof(FastCheck.integer({ min: 1, max: 12 }).map(String), FastCheck.constantFrom("a", "b", "c"))
+  const rows = FastCheck.array(FastCheck.tuple(FastCheck.option(id), FastCheck.integer({ min: 1, max: 3 })), {
+    maxLength: 14
+  }).map((parts) => {
+    let line = 0
+    return parts.map(([id, lines], index) => ({ id: id ?? String(index + 1), line: line += lines }))
+  })
+
+  it.prop(
+    "finds the first duplicate, whatever fits in memory",
+    [rows, FastCheck.nat(4), FastCheck.nat(3)],
+    ([rows, ids, ranges]) => {
+      const found = search(rows, { ids, ranges })
+      const first = expected(rows)
+      if (ids === 4 && ranges === 3) assert.strictEqual(found === undefined, first === undefined)
+      assert.strictEqual(found === undefined, first === undefined)
+      if (found !== undefined) {
+        const same = rows.filter((row) => row.id === found.id).map((row) => row.line)
+        assert.deepStrictEqual([found.firstLine, found.secondLine], [same[0], same[1]])
+      }
+    },
+    { fastCheck: { numRuns: 2_000 } }
+  )
+})

@@ -1,0 +1,32 @@
+import { availableParallelism } from "node:os"
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+import { DefaultReporter } from "vitest/reporters"
+
+/** Ends the output with one plain line that a script can read; a file that could not be loaded counts as a failure. */
+class Totals extends DefaultReporter {
+  override onFinished(...run: Parameters<DefaultReporter["onFinished"]>): void {
+    super.onFinished(...run)
+    const modules = this.ctx.state.getTestModules()
+    const count = (state: "passed" | "failed") =>
+      modules.flatMap((module) => [...module.children.allTests(state)]).length
+    const broken = modules.filter((module) => module.errors().length > 0).length + (run[1]?.length ?? 0)
+    process.stdout.write(`${count("passed")} passed, ${count("failed") + broken} failed\n`)
+  }
+}
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^llm-batch$/, replacement: fileURLToPath(new URL("src/index.ts", import.meta.url)) },
+      { find: /^llm-batch\/(.+)$/, replacement: fileURLToPath(new URL("src/$1.ts", import.meta.url)) }
+    ]
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    maxWorkers: availableParallelism(),
+    reporters: [new Totals()]
+  }
+})
