@@ -40,7 +40,7 @@ import type { InputError } from "./InputError.js"
 import { blockLoop } from "./internal/BlockLoop.js"
 import { BlockWriter } from "./internal/BlockWriter.js"
 import * as Disk from "./internal/Disk.js"
-import { addPartTallies, type PartFile, PartMerge, PartMismatch } from "./internal/PartMerge.js"
+import { addPartTallies, type PartFile, PartMerge } from "./internal/PartMerge.js"
 import * as Ledger from "./Ledger.js"
 import { Provider } from "./Provider.js"
 import { type ProviderError, retryTransient } from "./ProviderError.js"
@@ -175,7 +175,7 @@ const make = Effect.gen(function*() {
   const ledger = yield* Ledger.Ledger
   const provider = yield* Provider
   const { build } = yield* Build.Build
-  const { submit } = yield* Submit.Submit
+  const { check, submit } = yield* Submit.Submit
   const { poll, updates } = yield* Poll.Poll
   const { fetch } = yield* Fetch.Fetch
   const { normalize } = yield* Normalize.Normalize
@@ -280,15 +280,12 @@ const make = Effect.gen(function*() {
       const resultsWriter = new BlockWriter(resultsHandle, 1 << 20)
       const failuresWriter = new BlockWriter(failuresHandle, 1 << 16)
       const merging = yield* Effect.acquireRelease(
-        Effect.sync(() => new PartMerge(disk, parts, rows, resultsWriter, failuresWriter)),
+        Effect.sync(() => new PartMerge(disk, directory, parts, rows, resultsWriter, failuresWriter)),
         (merging) => Effect.sync(() => merging.close())
       )
       yield* blockLoop(
         () => merging.step(),
-        (error) =>
-          error instanceof PartMismatch
-            ? new ShardChanged({ path: error.path, shard: "of the run", problem: error.problem })
-            : Disk.toDiskError("merge results", results, error)
+        (error) => error instanceof ShardChanged ? error : Disk.toDiskError("merge results", results, error)
       )
       yield* Disk.attempt("make durable", results, () => {
         for (const [writer, handle] of [[resultsWriter, resultsHandle], [failuresWriter, failuresHandle]] as const) {
@@ -326,12 +323,14 @@ const make = Effect.gen(function*() {
         remedy: "Remove the directory and run again from the input."
       })
     }
-    if (steps.to === "build" || (state.tally !== null && !Step.isOnly(steps, "fetch") && !Step.isOnly(steps, "normalize"))) {
+    if (
+      steps.to === "build" || (state.tally !== null && !Step.isOnly(steps, "fetch") && !Step.isOnly(steps, "normalize"))
+    ) {
       return report(state)
     }
     const shards = [...state.shards.values()]
-    if (shards.some((shard) => shard.status !== "normalized" && shard.status !== "fetched")) {
-      yield* provider.account(state.run.runTag)
+    if (Step.includes(steps, "submit") && shards.some((shard) => shard.snapshot === null)) {
+      yield* check(state.run.runTag)
     }
     const exits = yield* Effect.forEach(
       shards,
@@ -379,13 +378,35 @@ const make = Effect.gen(function*() {
     })
   })
 
+  /** A run needs a directory of its own: what a failed build leaves in it is removed. */
+  const claim = Effect.fn(function*(directory: string) {
+    const existed = yield* Disk.attempt("look at", directory, () => {
+      if (disk.stat(directory) === undefined) return false
+      return disk.list(directory).length === 0 || disk.stat(RunDirectory.journal(directory)) !== undefined ? true : null
+    })
+    if (existed === null) {
+      return yield* new RunRejected({
+        directory,
+        problem: "the directory is not empty, and holds no run",
+        remedy: "Name a new or empty directory with --run-dir."
+      })
+    }
+    return { existed }
+  })
+
+  const giveUp = (directory: string, { existed }: { readonly existed: boolean }) =>
+    Effect.ignore(Disk.attempt("empty", directory, () => {
+      for (const name of disk.list(directory)) disk.remove(NodePath.join(directory, name))
+      if (!existed) disk.remove(directory)
+    }))
+
   const run = Effect.fn("Pipeline.run")(function*(source: Source, options: RunOptions = {}) {
     const { maxConcurrentJobs, steps } = options
     const runTag = yield* WireId.makeRunTag
     const { directory, runId } = yield* locate(options, runTag)
     yield* checkEndpoint(options.endpoint, directory)
     // A key that is missing is found before any work is done; a dry run needs none.
-    if (steps?.to !== "build") yield* provider.account(runTag)
+    if (Step.includes(steps ?? Step.all, "submit")) yield* check(runTag)
     const { path } = source
     const bytes = path === null ? null : (yield* Disk.attempt("look at", path, () => disk.stat(path)))?.size ?? null
     yield* checkSpace(directory, bytes ?? 0)
@@ -406,10 +427,9 @@ const make = Effect.gen(function*() {
       return yield* ledger.state(directory)
     })
 
+    const claimed = yield* claim(directory)
     yield* ledger.create(directory, description)
-    const state = yield* begun.pipe(
-      Effect.onError(() => Effect.ignore(Disk.attempt("remove", directory, () => disk.remove(directory))))
-    )
+    const state = yield* begun.pipe(Effect.onError(() => giveUp(directory, claimed)))
     return yield* advance(state, { steps, maxConcurrentJobs })
   }, Effect.scoped)
 
@@ -419,7 +439,6 @@ const make = Effect.gen(function*() {
 
   const cancel = Effect.fn("Pipeline.cancel")(function*(directory: string) {
     const state = yield* ledger.state(NodePath.resolve(directory))
-    yield* provider.account(state.run.runTag)
     return yield* Effect.forEach(
       [...state.shards.values()].filter(isLive).flatMap((shard) => shard.snapshot === null ? [] : [shard.snapshot.id]),
       (id) => retryTransient(retries)(provider.cancel(id)),
@@ -429,7 +448,6 @@ const make = Effect.gen(function*() {
 
   const clean = Effect.fn("Pipeline.clean")(function*(directory: string) {
     const state = yield* ledger.open(NodePath.resolve(directory))
-    yield* provider.account(state.run.runTag)
     const deleted = yield* Effect.forEach(
       [...state.shards.values()].filter((shard) => shard.raw !== null && shard.cleaned.length === 0),
       ({ ended, shard }) =>

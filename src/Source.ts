@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -41,7 +42,7 @@ export interface Source {
   /** The names of the columns, for CSV and TSV without a header line. */
   readonly columns: ReadonlyArray<string> | null
   /** The bytes in blocks, decompressed where the content is gzip. */
-  readonly blocks: Stream.Stream<Uint8Array, InputError, Disk.Disk>
+  readonly blocks: Stream.Stream<Uint8Array, InputError>
 }
 
 /**
@@ -135,15 +136,17 @@ export const stdin = (
     standardInput,
     Stream.suspend(() => {
       const readable: NodeJS.ReadableStream = options?.readable ?? process.stdin
-      return Stream.map(
-        Stream.fromAsyncIterable(readable, (error) =>
-          new InputError({
-            source: standardInput,
-            problem: `it cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-            remedy: "Put the rows into a file and name that."
-          })),
-        (block) => typeof block === "string" ? Buffer.from(block) : block
-      )
+      const refuse = (problem: string) =>
+        new InputError({ source: standardInput, problem, remedy: "Put the rows into a file and name that." })
+      return readable.readable
+        ? Stream.map(
+          NodeStream.fromReadable<InputError, Uint8Array | string>(
+            () => readable,
+            (error) => refuse(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+          ),
+          (block) => typeof block === "string" ? Buffer.from(block) : block
+        )
+        : Stream.fail(refuse("it has been read already"))
     })
   )
 })

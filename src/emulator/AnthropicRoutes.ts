@@ -51,7 +51,11 @@ const batchObject = (state: State, call: Endpoint.Call, batch: StoredBatch, mome
   return {
     id: batch.id,
     type: "message_batch",
-    processing_status: moment.ended ? "ended" : moment.status === "cancelling" ? "canceling" : "in_progress",
+    processing_status: moment.ended
+      ? "ended"
+      : moment.status === "cancelling"
+      ? "canceling"
+      : batch.plan.strangeStatus ?? "in_progress",
     request_counts: {
       processing: settled === undefined ? batch.rows.count : 0,
       succeeded: settled?.succeeded ?? 0,
@@ -65,7 +69,7 @@ const batchObject = (state: State, call: Endpoint.Call, batch: StoredBatch, mome
     archived_at: rfc3339(archived),
     cancel_initiated_at: cancelling ? rfc3339(moment.cancellingAt) : null,
     results_url: moment.ended && archived === undefined
-      ? `${call.origin}/v1/messages/batches/${batch.id}/results`
+      ? `${batch.plan.resultsOrigin ?? call.origin}/v1/messages/batches/${batch.id}/results`
       : null
   }
 }

@@ -248,7 +248,9 @@ export const createOpenAi = (
       rows: new RowStore.RowIndex()
     })
     state.batches.set(batch.id, batch)
-    batch.scan = Fiber.join(yield* Effect.forkIn(scanOpenAi(state, batch), state.scope))
+    const scan = yield* Effect.forkIn(scanOpenAi(state, batch), state.scope)
+    // Not `join`: whoever waits would go on with the context of the call that made the batch.
+    batch.scan = Effect.flatten(Fiber.await(scan))
     return batch
   })
 

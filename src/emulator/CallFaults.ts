@@ -159,9 +159,13 @@ const statusResponse = (
   return HttpServerResponse.unsafeJson(body, { status: fault.status, headers })
 }
 
-/** Breaks the connection; the call never comes to an end of its own. */
-const reset = (response: Http.ServerResponse): Effect.Effect<never> =>
-  Effect.zipRight(Effect.sync(() => response.socket?.resetAndDestroy()), Effect.never)
+/** Breaks the connection. The response counts as ended then, so that nothing more is written to it. */
+const reset = (response: Http.ServerResponse): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.sync(() => {
+    response.socket?.resetAndDestroy()
+    response.end()
+    return HttpServerResponse.empty()
+  })
 
 const write = (response: Http.ServerResponse, bytes: Uint8Array): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
@@ -173,7 +177,7 @@ const cut = (
   answer: HttpServerResponse.HttpServerResponse,
   fault: CallFault,
   response: Http.ServerResponse
-): Effect.Effect<never> =>
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.gen(function*() {
     const body = answer.body
     const bytes = body._tag === "Uint8Array"
@@ -199,9 +203,9 @@ const cut = (
         rest -= part.length
         return Effect.as(part.length === 0 ? Effect.void : write(response, part), rest > 0)
       }))
-    if (fault.framing === "close") response.end()
-    else response.socket?.destroy()
-    return yield* Effect.never
+    if (fault.framing !== "close") response.socket?.destroy()
+    response.end()
+    return HttpServerResponse.empty()
   })
 
 /**

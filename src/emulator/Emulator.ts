@@ -207,6 +207,7 @@ export const make: (settings?: Settings) => Effect.Effect<Service, EmulatorError
     const node = Http.createServer()
     // Nothing here may end a connection on its own account: uploads are long, and hanging is a fault to be ordered.
     node.requestTimeout = 0
+    node.keepAliveTimeout = 0
     const server = yield* NodeHttpServer.make(() => node, { host: options.host, port: options.port }).pipe(
       Effect.mapError(({ cause }) =>
         new EmulatorError({ reason: "listen", subject: `${options.host}:${options.port}`, detail: String(cause) })

@@ -40,6 +40,8 @@ export class CallFault extends Schema.Class<CallFault>("llm-batch/emulator/CallF
   kind: Schema.Literal("status", "reset", "cut", "hang"),
   /** The HTTP status that `status` answers with. */
   status: Schema.optionalWith(Schema.Int.pipe(Schema.between(400, 599)), { default: () => 503 }),
+  /** `status`: repeat the key of the caller in the message, as careless servers do. */
+  echoKey: flag,
   /** Answer with an HTML page, as a proxy in between does, in place of the provider's JSON error. */
   html: flag,
   /** The wait to ask for in `retry-after`, in seconds of real time; may be absurdly large. */
@@ -109,6 +111,15 @@ export class FaultPlan extends Schema.Class<FaultPlan>("llm-batch/emulator/Fault
   failBatches: share,
   /** The code of that failure; `token_limit_exceeded` is the one that means to wait. */
   failCode: Schema.optionalWith(Schema.String, { default: () => "invalid_request" }),
+
+  /** What a batch under way says of its status, in place of `in_progress`. */
+  strangeStatus: Schema.optional(Schema.String),
+  /** Say `""` where there is no output or error file, in place of null (OpenAI only). */
+  emptyFileIds: flag,
+  /** Say null for the counts of a batch (OpenAI only). */
+  nullCounts: flag,
+  /** The origin that a `results_url` names, in place of the emulator's own (Anthropic only). */
+  resultsOrigin: Schema.optional(Schema.String),
 
   /** How result files are served. */
   results: Schema.optionalWith(Schema.Literal("plain", "gzip", "zip"), { default: () => "plain" }),

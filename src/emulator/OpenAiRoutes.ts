@@ -57,7 +57,7 @@ const usage = (batch: StoredBatch, moment: Moment): Json => {
 const batchObject = (state: State, batch: StoredBatch, moment: Moment): JsonObject => {
   const settled = moment.ended ? batch.settled : undefined
   const fileId = (part: "output" | "error", bytes: number | undefined) =>
-    bytes === undefined || bytes === 0 ? null : Batches.resultFileId(state, batch, part)
+    bytes === undefined || bytes === 0 ? (batch.plan.emptyFileIds ? "" : null) : Batches.resultFileId(state, batch, part)
   return {
     id: batch.id,
     object: "batch",
@@ -66,7 +66,7 @@ const batchObject = (state: State, batch: StoredBatch, moment: Moment): JsonObje
     errors: moment.status === "failed" ? { object: "list", data: batch.errors } : null,
     input_file_id: batch.inputFileId ?? null,
     completion_window: "24h",
-    status: moment.status,
+    status: moment.status === "in_progress" ? batch.plan.strangeStatus ?? moment.status : moment.status,
     output_file_id: fileId("output", settled?.outputBytes),
     error_file_id: fileId("error", settled?.errorBytes),
     created_at: seconds(batch.createdAt),
@@ -78,7 +78,7 @@ const batchObject = (state: State, batch: StoredBatch, moment: Moment): JsonObje
     expired_at: seconds(moment.expiredAt),
     cancelling_at: seconds(moment.cancellingAt),
     cancelled_at: seconds(moment.cancelledAt),
-    request_counts: counts(batch, moment),
+    request_counts: batch.plan.nullCounts ? null : counts(batch, moment),
     usage: usage(batch, moment),
     metadata: batch.metadata
   }

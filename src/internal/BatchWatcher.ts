@@ -74,7 +74,9 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
     })
 
   const failAll = (error: ProviderError) =>
-    Effect.suspend(() => Effect.forEach([...watched], ([id, one]) => close(id, one, Take.fail(error)), { discard: true }))
+    Effect.suspend(() =>
+      Effect.forEach([...watched], ([id, one]) => close(id, one, Take.fail(error)), { discard: true })
+    )
 
   const observe = Effect.fnUntraced(function*(snapshot: BatchSnapshot) {
     const one = watched.get(snapshot.id)

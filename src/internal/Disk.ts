@@ -91,20 +91,22 @@ export const openScoped = (path: string, mode: OpenMode) =>
 export const blockSize = 1 << 20
 
 /**
- * A file's bytes in fresh blocks, with a macrotask between them, so that timers and interrupts run however fast the
- * disk is. A small file takes none, so that a test clock sees its reader go straight on.
+ * A file's bytes in fresh blocks, with a macrotask after each full one, so that timers and interrupts run however fast
+ * the disk is. A small file takes none, so that under a test clock its reader goes straight on.
  */
 export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =>
-  Stream.unwrapScoped(Effect.map(openScoped(path, "read"), (handle) =>
-    Stream.unfoldEffect(true, (first) =>
-      Effect.zipRight(
-        first ? Effect.void : macrotask,
-        attempt("read", path, () => {
-          const block = Buffer.allocUnsafe(blockSize)
-          const length = handle.read(block, 0, blockSize, null)
-          return length === 0 ? Option.none() : Option.some([block.subarray(0, length), false] as const)
-        })
-      ))))
+  Stream.unwrapScoped(
+    Effect.map(openScoped(path, "read"), (handle) =>
+      Stream.unfoldEffect(0, (previous) =>
+        Effect.zipRight(
+          previous < blockSize ? Effect.void : macrotask,
+          attempt("read", path, () => {
+            const block = Buffer.allocUnsafe(blockSize)
+            const length = handle.read(block, 0, blockSize, null)
+            return length === 0 ? Option.none() : Option.some([block.subarray(0, length), length] as const)
+          })
+        )))
+  )
 
 /** The whole of a small file, as text. */
 export const readText = (path: string) =>
@@ -167,7 +169,7 @@ const node: Service = {
       inode: found.ino
     }
   },
-  list: (path) => NodeFs.readdirSync(path).sort(),
+  list: (path) => NodeFs.readdirSync(path).toSorted(),
   makeDirectory: (path) => {
     NodeFs.mkdirSync(path, { recursive: true })
   },

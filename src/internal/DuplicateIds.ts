@@ -78,7 +78,7 @@ export class DuplicateIds {
     return undefined
   }
 
-  /** The first id of the input that occurs a second time and was not told by `add`. */
+  /** An id that occurs twice and was not told by `add`. To be asked once, after all ids. */
   finish(): Duplicate | undefined {
     const checking = this.check()
     for (;;) {

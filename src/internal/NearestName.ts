@@ -34,7 +34,7 @@ const longest = 100
 
 /**
  * The candidate nearest to a name, or `undefined` when none is near: at most one slip in three characters, upper and
- * lower case being the same. The first of several equally near ones.
+ * lower case being the same. Of equally near ones the first of the name's own length, else the first.
  */
 export const nearestName = (name: string, candidates: Iterable<string>): string | undefined => {
   const wanted = name.toLowerCase()
@@ -44,8 +44,10 @@ export const nearestName = (name: string, candidates: Iterable<string>): string 
   for (const candidate of candidates) {
     if (candidate.length > longest || Math.abs(candidate.length - wanted.length) >= least) continue
     const slips = distance(wanted, candidate.toLowerCase())
-    if (slips < least && slips < Math.max(wanted.length, candidate.length)) {
-      least = slips
+    // Half a slip more for another length: swapping two letters is likelier than losing one.
+    const cost = slips + (candidate.length === wanted.length ? 0 : 0.5)
+    if (cost < least && slips < Math.max(wanted.length, candidate.length)) {
+      least = cost
       nearest = candidate
     }
   }

@@ -4,6 +4,7 @@
  *
  * Memory holds a block of each part that covers the current row, and nothing of the others.
  */
+import { ShardChanged } from "../RunError.js"
 import type { Shard } from "../Shard.js"
 import { makeMutable, type MutableTally, type Tally } from "../Tally.js"
 import type { BlockWriter } from "./BlockWriter.js"
@@ -27,31 +28,22 @@ interface PartRecord {
   readonly result: Buffer
 }
 
-/** What the merge throws when the parts do not fit together; the caller names it. */
-export class PartMismatch {
-  constructor(readonly path: string, readonly problem: string) {}
-}
+const changed = ({ path, shard }: PartFile, problem: string) => new ShardChanged({ path, shard: shard.id, problem })
 
 /** Reads the records of one part, one at a time. */
 class PartReader {
-  readonly shard: Shard
   private readonly handle: Disk.Handle
   private readonly splitter: LineSplitter
   private lines: Array<Buffer> = []
   private next = 0
   current: PartRecord | undefined
 
-  constructor(private readonly file: PartFile, disk: Disk.Service) {
-    this.shard = file.shard
+  constructor(readonly file: PartFile, disk: Disk.Service) {
     this.handle = disk.open(file.path, "read")
     this.splitter = new LineSplitter(longestLine, (line) => this.lines.push(line), (line) => {
-      throw new PartMismatch(file.path, `line ${line} is too long`)
+      throw changed(file, `line ${line} of its part is too long`)
     })
     this.advance()
-  }
-
-  get batchId(): string | null {
-    return this.file.batchId
   }
 
   /** Goes to the next record; at the end of the part, `current` is `undefined`. */
@@ -71,7 +63,7 @@ class PartReader {
     }
     const line = this.lines[this.next++]
     this.current = line === undefined ? undefined : ResultLine.decodePart(line)
-    if (this.current === undefined) throw new PartMismatch(this.file.path, "it holds a line that is no result of a row")
+    if (this.current === undefined) throw changed(this.file, "its part holds a line that is no result of a row")
   }
 
   close(): void {
@@ -82,7 +74,7 @@ class PartReader {
 const wins = (one: PartReader, other: PartReader): boolean => {
   const answered = one.current?.head.outcome === "succeeded"
   const otherAnswered = other.current?.head.outcome === "succeeded"
-  return answered === otherAnswered ? one.shard.attempt > other.shard.attempt : answered
+  return answered === otherAnswered ? one.file.shard.attempt > other.file.shard.attempt : answered
 }
 
 /** A merge under way: `step` takes the next row, until it gives `false`. */
@@ -93,12 +85,14 @@ export class PartMerge {
 
   constructor(
     private readonly disk: Disk.Service,
+    /** The run directory, for errors. */
+    private readonly directory: string,
     parts: ReadonlyArray<PartFile>,
     private readonly rows: number,
     private readonly results: BlockWriter,
     private readonly failures: BlockWriter
   ) {
-    this.waiting = [...parts].sort((one, other) => one.shard.firstRow - other.shard.firstRow)
+    this.waiting = parts.toSorted((one, other) => one.shard.firstRow - other.shard.firstRow)
   }
 
   /** Writes the next row; `false` when there is none. */
@@ -110,8 +104,14 @@ export class PartMerge {
     for (const reader of this.active) {
       if (reader.current?.head.row === row && (winner === undefined || wins(reader, winner))) winner = reader
     }
-    if (winner?.current === undefined) throw new PartMismatch(`row ${row}`, "no part holds a result of it")
-    this.write(winner.current, winner)
+    if (winner?.current === undefined) {
+      throw new ShardChanged({
+        path: this.directory,
+        shard: "of any id",
+        problem: `no part holds a result of row ${row}`
+      })
+    }
+    this.write(winner.current, winner.file)
     let ended = false
     for (const reader of this.active) {
       if (reader.current?.head.row === row) reader.advance()
@@ -137,15 +137,16 @@ export class PartMerge {
     }
   }
 
-  private write({ head, result }: PartRecord, { batchId, shard }: PartReader): void {
+  private write({ head, result }: PartRecord, file: PartFile): void {
     const { tally } = this
+    const { batchId, shard } = file
     tally.rows++
     tally[head.outcome]++
     this.results.bytes(result)
     this.results.text("\n")
     if (head.outcome === "succeeded") return
     const error = ResultLine.decodeError(result)
-    if (error === undefined) throw new PartMismatch(`row ${head.row}`, "its result has neither answer nor error")
+    if (error === undefined) throw changed(file, `the result of row ${head.row} has neither answer nor error`)
     if (error.retryable) tally.retryable++
     this.failures.text(`${
       JSON.stringify({

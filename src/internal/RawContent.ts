@@ -185,6 +185,7 @@ const unpack = (handle: Disk.Handle, path: string, member: ZipMember): Effect.Ef
 }
 
 const newline = 0x0a
+const openBrace = 0x7b
 
 /** The lines of every member that holds any, one member after the other. */
 const unzip = (path: string) =>
@@ -202,7 +203,7 @@ const unzip = (path: string) =>
         const content = withoutMark(head)
         const first = content.find((byte) => !isBlank(byte))
         // A file named as lines is one even if its first line is damaged: who reads the lines will say so.
-        if (first !== undefined && first !== 0x7b && !member.namedLines) return Stream.empty
+        if (first !== undefined && first !== openBrace && !member.namedLines) return Stream.empty
         withLines++
         const separator = lastByte === newline || content.length === 0 ? [] : [Uint8Array.of(newline)]
         return Stream.fromIterable([...separator, content]).pipe(

@@ -103,7 +103,7 @@ export class ShardBuilder {
   /** Finishes every shard; all of it is durable then. */
   finish(): BuiltShards {
     const { directory, disk, provider, tell } = this.options
-    for (const [group, shard] of [...this.open]) this.close(group, shard)
+    for (const [group, shard] of this.open) this.close(group, shard)
     const located = { directory, id: "", provider: provider.name }
     disk.syncDirectory(NodePath.dirname(RunDirectory.rows(located)))
     disk.syncDirectory(NodePath.dirname(RunDirectory.batchInput(located)))
@@ -111,8 +111,8 @@ export class ShardBuilder {
     disk.syncDirectory(directory)
     for (const [field, count] of this.dropped) this.notice(`${field} is left out of ${count} rows (--drop ${field})`)
     tell({ _tag: "RowsBuilt", rows: this.rows })
-    this.finished.sort((one, other) => one.id < other.id ? -1 : 1)
-    return { shards: this.finished, rows: this.rows, notices: [...this.notices] }
+    const shards = this.finished.toSorted((one, other) => one.id < other.id ? -1 : 1)
+    return { shards, rows: this.rows, notices: [...this.notices] }
   }
 
   /** Closes what is still open, after a failure. */
@@ -219,7 +219,9 @@ export class ShardBuilder {
       source: this.options.source,
       line: request.line,
       field: error.field,
-      problem: `row ${request.row} (${JSON.stringify(request.customId)}) cannot be sent to ${error.target}: ${error.reason}`,
+      problem: `row ${request.row} (${
+        JSON.stringify(request.customId)
+      }) cannot be sent to ${error.target}: ${error.reason}`,
       remedy: ways === "" ? "Take the row out." : `${ways.charAt(0).toUpperCase()}${ways.slice(1)}.`
     })
   }

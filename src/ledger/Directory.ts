@@ -126,8 +126,11 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
   const keep = (directory: string, fold: Fold) =>
     Effect.acquireRelease(
       Effect.map(
-        Disk.attempt("open", RunDirectory.journal(directory), () =>
-          disk.open(RunDirectory.journal(directory), "append")),
+        Disk.attempt(
+          "open",
+          RunDirectory.journal(directory),
+          () => disk.open(RunDirectory.journal(directory), "append")
+        ),
         (handle): Held => {
           const held = { handle, fold, manifestAt: Number.NEGATIVE_INFINITY, manifestStale: false }
           runs.set(directory, held)

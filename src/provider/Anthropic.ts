@@ -372,12 +372,6 @@ const createTimeout = (bytes: number): number => 120_000 + Math.ceil(bytes / 500
 /** How far the provider's clock and ours may be apart. */
 const clockSkew = "5 minutes"
 
-/** Without what a URL can hide: user name, password, query. */
-const publicUrl = (baseUrl: string): string => {
-  const { origin, pathname } = new URL(baseUrl)
-  return `${origin}${pathname}`.replace(/\/+$/, "")
-}
-
 const snapshotOf = (batch: DescribedBatch): BatchSnapshot => batch.snapshot
 
 /** Whether a page lies before a time with all that follows. A page that does not go back in time says nothing. */

@@ -408,7 +408,7 @@ const multipart = (shard: Shard) => {
   const head = Buffer.from(
     `--${boundary}\r\n${disposition}"purpose"\r\n\r\nbatch\r\n`
       + `--${boundary}\r\n${disposition}"file"; filename="${shard.runTag}-${shard.id}.jsonl"\r\n`
-      + "Content-Type: application/jsonl\r\n\r\n"
+      + "Content-Type: application/octet-stream\r\n\r\n"
   )
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`)
   return {

@@ -16,9 +16,9 @@ import * as Disk from "../internal/Disk.js"
 import * as DuplicateIds from "../internal/DuplicateIds.js"
 import { ShardBuilder } from "../internal/ShardBuilder.js"
 import * as ProviderContract from "../Provider.js"
-import { Progress } from "../RunEvent.js"
-import type { DiskError } from "../RunError.js"
 import * as RowReader from "../RowReader.js"
+import type { DiskError } from "../RunError.js"
+import { Progress } from "../RunEvent.js"
 import { Shard } from "../Shard.js"
 import type { Source } from "../Source.js"
 
@@ -73,7 +73,7 @@ export interface Service {
 export class Build extends Context.Tag("llm-batch/stage/Build")<Build, Service>() {}
 
 /** Thrown by the row path when enough rows are built; never seen outside. */
-const enough = Symbol("enough rows")
+const enough = new Error("Enough rows are built")
 
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk

@@ -115,8 +115,10 @@ const make = Effect.gen(function*() {
       Stream.runForEach((block) => Effect.sync(() => splitter.push(block))),
       Effect.zipRight(Effect.sync(() => splitter.end())),
       Effect.as(null),
-      Effect.catchTag("ArchiveProblem", ({ problem }) =>
-        Effect.succeed({ path: RunDirectory.raw(shard, file.name), problem }))
+      Effect.catchTag(
+        "ArchiveProblem",
+        ({ problem }) => Effect.succeed({ path: RunDirectory.raw(shard, file.name), problem })
+      )
     )
   })
 

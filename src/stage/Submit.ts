@@ -53,6 +53,9 @@ export type SubmitError =
  * @category models
  */
 export interface Service {
+  /** Fails when no shard of the run could be submitted: there is no key, or none that can be used. Makes no call. */
+  readonly check: (runTag: string) => Effect.Effect<void, ProviderError>
+
   /**
    * Makes the batch of a shard, or gives the one that was made before: it is safe to call again after any failure or
    * crash. The run must be held by the ledger.
@@ -295,7 +298,7 @@ const make = (options: Options) =>
       )
     }, Effect.provideService(Disk.Disk, disk))
 
-    return Submit.of({ submit })
+    return Submit.of({ check: (runTag) => Effect.asVoid(provider.account(runTag)), submit })
   })
 
 /**

