@@ -112,14 +112,12 @@ export class ResultsGone extends Schema.TaggedError<ResultsGone>("llm-batch/Resu
  */
 export class ResultsIncomplete
   extends Schema.TaggedError<ResultsIncomplete>("llm-batch/ResultsIncomplete")("ResultsIncomplete", {
-    raw: RawResults,
-    expectedRows: Schema.Int,
-    receivedRows: Schema.Int
+    raw: RawResults
   })
 {
   override get message(): string {
-    return `${describe(this.raw.batch)}: its results hold ${this.receivedRows} rows where the provider counts `
-      + `${this.expectedRows}. The rest is reported as missing.`
+    return `${describe(this.raw.batch)}: its results hold ${this.raw.rows} of ${this.raw.batch.shard.rows} rows, `
+      + `${this.raw.shortBy} fewer than the provider counts. The rest is reported as missing.`
   }
 }
 

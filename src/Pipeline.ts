@@ -34,7 +34,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Struct from "effect/Struct"
 import * as NodePath from "node:path"
-import { Batch, type BatchSnapshot, EndedBatch } from "./Batch.js"
+import { Batch, type BatchSnapshot, type EndedBatch, expectedRows } from "./Batch.js"
 import { BuildOptions } from "./BuildOptions.js"
 import type { InputError } from "./InputError.js"
 import { blockLoop } from "./internal/BlockLoop.js"
@@ -220,7 +220,7 @@ const make = Effect.gen(function*() {
       Effect.catchTags({
         ResultsIncomplete: (error) => Effect.succeed({ raw: error.raw, shortfall: error.message }),
         ResultsGone: (error) =>
-          Effect.succeed({ raw: new RawResults({ batch, files: [], rows: 0 }), shortfall: error.message })
+          Effect.succeed({ raw: new RawResults({ batch, files: [], rows: 0, shortBy: Math.max(1, expectedRows(batch)) }), shortfall: error.message })
       })
     )
     yield* ledger.append(batch.shard.directory, {
@@ -228,6 +228,7 @@ const make = Effect.gen(function*() {
       shard: batch.shard.id,
       files: raw.files,
       rows: raw.rows,
+      shortBy: raw.shortBy,
       shortfall
     })
     return raw

@@ -47,5 +47,7 @@ export class RawResults extends Schema.Class<RawResults>("llm-batch/RawResults")
   batch: EndedBatch,
   files: Schema.Array(RawFile),
   /** Distinct rows of the shard that have a line in the files. */
-  rows: Schema.Int
+  rows: Schema.Int,
+  /** By how many rows the files fall short of what the provider counts; a row that is not in them may be one of these. */
+  shortBy: Schema.optionalWith(Schema.Int.pipe(Schema.nonNegative()), { default: () => 0 })
 }) {}

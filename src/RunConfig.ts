@@ -1,2 +1,357 @@
+/**
+ * The configuration of a run as a YAML file: what the flags of `llm-batch run` say, under the same names.
+ *
+ * ```yaml
+ * input: items.jsonl
+ * provider: openai
+ * model: gpt-5-mini
+ * temperature: 0.2
+ * max_tokens: 400
+ * ```
+ *
+ * Keys are the names of the flags, with `_` or `-`. A row's own values come before flags, flags before the file.
+ *
+ * - `decode` reads a file's text, and says what is wrong with it to the line;
+ * - `format` writes the configuration of a run, which `decode` reads again;
+ * - `fields` has the schema of each setting, for whoever reads one from elsewhere.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from "yaml"
+import { InputError } from "./InputError.js"
+import { nearestName } from "./internal/NearestName.js"
+import { describe } from "./internal/RowErrors.js"
+import { isJsonObject, type Thinking } from "./Request.js"
 import type { RunDescription } from "./RunState.js"
-export declare const format: (run: RunDescription) => string
+import { Step } from "./Step.js"
+
+/** What a setting takes, after "must be": the description of its schema. */
+const taking = (takes: string) => ({ description: takes })
+
+const Text = Schema.NonEmptyString.annotations(taking("a text that is not empty"))
+
+const number = (least: number, most: number) =>
+  Schema.Number.pipe(Schema.between(least, most)).annotations(taking(`a number from ${least} to ${most}`))
+
+const count = (most: number) =>
+  Schema.Int.pipe(Schema.between(1, most)).annotations(taking(`a whole number from 1 to ${most.toLocaleString("en")}`))
+
+const choice = <const Names extends readonly [string, ...ReadonlyArray<string>]>(...names: Names) =>
+  Schema.Literal(...names).annotations(taking(names.length === 1 ? names[0] : `one of ${names.join(", ")}`))
+
+const JsonObject = Schema.declare(isJsonObject)
+
+/** One text, or a list of them. */
+const Texts = Schema.Union(
+  Schema.transform(Text, Schema.Array(Text), {
+    strict: true,
+    decode: (text) => [text],
+    encode: (texts) => texts[0] ?? ""
+  }),
+  Schema.Array(Text)
+).annotations(taking("a text or a list of texts, none of them empty"))
+
+const CommaList = Schema.Union(
+  Schema.transform(Text, Schema.Array(Text), {
+    strict: true,
+    decode: (text) => text.split(",").map((name) => name.trim()),
+    encode: (names) => names.join(",")
+  }),
+  Schema.Array(Text)
+).annotations(taking("names with commas between them, or a list of names"))
+
+const Variables = Schema.Record({
+  key: Schema.String,
+  value: Schema.Union(
+    Schema.String,
+    Schema.transform(Schema.Union(Schema.Number, Schema.Boolean), Schema.String, {
+      strict: true,
+      decode: String,
+      encode: Number
+    })
+  )
+}).annotations(taking("names with a text each"))
+
+const unitMillis = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+const isUnit = (unit: string): unit is keyof typeof unitMillis => Object.hasOwn(unitMillis, unit)
+
+const longest = 30 * unitMillis.d
+
+const parseDuration = (text: string): Duration.Duration | undefined => {
+  const [, amount = "", unit = ""] = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d)$/.exec(text) ?? []
+  if (!isUnit(unit)) return undefined
+  const millis = Number(amount) * unitMillis[unit]
+  return millis <= longest ? Duration.millis(millis) : undefined
+}
+
+const formatDuration = (duration: Duration.Duration): string => {
+  const millis = Duration.toMillis(duration)
+  const unit = (["h", "m", "s"] as const).find((unit) => millis >= unitMillis[unit] && millis % unitMillis[unit] === 0)
+  return unit === undefined ? `${millis}ms` : `${millis / unitMillis[unit]}${unit}`
+}
+
+/** A time with its unit, from `leastMillis` to 30 days. */
+const duration = (leastMillis: number) =>
+  Schema.transformOrFail(Schema.String, Schema.DurationFromSelf, {
+    strict: true,
+    decode: (text, _, ast) => {
+      const parsed = parseDuration(text)
+      return parsed !== undefined && Duration.toMillis(parsed) >= leastMillis
+        ? ParseResult.succeed(parsed)
+        : ParseResult.fail(new ParseResult.Type(ast, text))
+    },
+    encode: (duration) => ParseResult.succeed(formatDuration(duration))
+  }).annotations(
+    taking(`a time with its unit, such as 200ms, 60s, 10m or 24h${leastMillis === 0 ? "" : ", above 0"}, at most 30d`)
+  )
+
+/** `run_id` becomes part of a directory's name. */
+const RunId = Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/)).annotations(
+  taking("up to 100 letters, digits, dots, dashes and underscores, a letter or digit first")
+)
+
+const manyTokens = 10_000_000
+
+/**
+ * The schema of each setting. The `description` of a schema says what it takes: "a number from 0 to 2".
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const fields = {
+  /** The file of rows, from the configuration file's own directory; `-` is standard input. */
+  input: Text,
+  input_format: choice("jsonl", "csv", "tsv"),
+  /** The names of the columns, for CSV and TSV without a header line. */
+  columns: CommaList,
+  provider: Text,
+  mode: choice("batch"),
+  /** A path, or `responses`, `chat`, `embeddings`, `messages` for short. */
+  endpoint: Text,
+  model: Text,
+  system: Schema.String.annotations(taking("a text")),
+  temperature: number(0, 2),
+  top_p: number(0, 1),
+  max_tokens: count(manyTokens),
+  stop: Texts,
+  reasoning_effort: Text,
+  /** A number is the most tokens to think for. */
+  thinking: Schema.Union(Schema.Literal("adaptive", "off"), Schema.Int.pipe(Schema.between(1, manyTokens))).annotations(
+    taking("adaptive, off, or a whole number of tokens")
+  ),
+  /** The object itself, the path of a JSON file that holds it, or `json_object` for any JSON. */
+  response_format: Schema.Union(JsonObject, Text).annotations(
+    taking("json_object, the path of a JSON file, or the format itself")
+  ),
+  /** The list itself, or the path of a JSON file that holds it. */
+  tools: Schema.Union(Schema.Array(JsonObject), Text).annotations(
+    taking("the path of a JSON file, or the list of tools itself")
+  ),
+  dimensions: count(100_000),
+  prompt: Text,
+  id_column: Text,
+  /** Values for template variables that no column has. */
+  var: Variables,
+  drop: Texts,
+  limit_items: count(Number.MAX_SAFE_INTEGER),
+  run_dir: Text,
+  run_id: RunId,
+  output: Text,
+  replay_dir: Text,
+  poll_interval: duration(1),
+  max_wait: duration(1),
+  settle_time: duration(0),
+  shard_rows: count(Number.MAX_SAFE_INTEGER),
+  shard_bytes: count(Number.MAX_SAFE_INTEGER),
+  max_concurrent_jobs: count(10_000),
+  only_step: choice(...Step.literals),
+  from_step: choice(...Step.literals),
+  to_step: choice(...Step.literals),
+  dry_run: Schema.Boolean.annotations(taking("true or false")),
+  no_wait: Schema.Boolean.annotations(taking("true or false")),
+  json: Schema.Boolean.annotations(taking("true or false")),
+  yes: Schema.Boolean.annotations(taking("true or false")),
+  skip_prepare: Schema.Boolean.annotations(taking("true or false")),
+  skip_build: Schema.Boolean.annotations(taking("true or false"))
+}
+
+/**
+ * The configuration of a run, each setting optional.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const RunConfig = Schema.partialWith(Schema.Struct(fields), { exact: true })
+
+/**
+ * The configuration of a run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RunConfig = typeof RunConfig.Type
+
+/**
+ * The name of a setting.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Key = keyof typeof fields
+
+/**
+ * What a setting takes, to be read after "must be".
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const takes = (key: Key): string =>
+  Option.getOrElse(SchemaAST.getDescriptionAnnotation(fields[key].ast), () => "something else")
+
+const decodeSettings = Schema.decodeUnknownEither(RunConfig)
+
+const aliases: Readonly<Record<string, Key>> = { backend: "provider", vars: "var" }
+
+const isKey = (name: string): name is Key => Object.hasOwn(fields, name)
+
+const keyOf = (name: string): Key | undefined => {
+  const key = name.replaceAll("-", "_")
+  return isKey(key) ? key : Object.hasOwn(aliases, key) ? aliases[key] : undefined
+}
+
+/** A setting as the file has it: still to be checked. */
+interface Setting {
+  readonly written: string
+  readonly offset: number
+  readonly value: unknown
+}
+
+/** What keeps a file from having settings, and where. */
+type Fault = readonly [offset: number, problem: string]
+
+const parseSettings = (text: string, lines: LineCounter): Either.Either<ReadonlyArray<Setting>, Fault> => {
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const [error] = document.errors
+  if (error !== undefined) return Either.left([error.pos[0], `this is not YAML: ${error.message}`])
+  const root = document.contents
+  if (root === null) return Either.right([])
+  if (!isMap(root)) return Either.left([0, "the file holds no settings"])
+  return Either.all(root.items.map(({ key, value }): Either.Either<Setting, Fault> => {
+    const offset = isNode(key) ? key.range?.[0] ?? 0 : 0
+    if (!isScalar(key)) return Either.left([offset, "this is not the name of a setting"])
+    return Either.try({
+      try: () => ({ written: String(key.value), offset, value: isNode(value) ? value.toJS(document) : null }),
+      catch: (cause): Fault => [offset, `this is not YAML: ${cause instanceof Error ? cause.message : String(cause)}`]
+    })
+  }))
+}
+
+/**
+ * Reads the text of a configuration file. `name` is how errors call it.
+ *
+ * @example
+ * import * as RunConfig from "llm-batch/RunConfig"
+ *
+ * RunConfig.decode("model: gpt-5-mini\ntop-p: 0.9\n", "eval.yaml")
+ * // Right({ model: "gpt-5-mini", top_p: 0.9 })
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decode = (text: string, name: string): Either.Either<RunConfig, InputError> => {
+  const lines = new LineCounter()
+  const problem = (offset: number, problem: string, remedy: string, field?: string) => {
+    const { col, line } = lines.linePos(offset)
+    const place = { line: Math.max(1, line), column: Math.max(1, col) }
+    return new InputError({ source: name, ...place, ...(field === undefined ? {} : { field }), problem, remedy })
+  }
+
+  const settingOf = ({ offset, value, written }: Setting): Either.Either<readonly [Key, unknown], InputError> => {
+    const key = keyOf(written)
+    if (key === undefined) {
+      const near = nearestName(written.replaceAll("-", "_"), [...Object.keys(fields), ...Object.keys(aliases)])
+      const remedy = near === undefined
+        ? "Its settings are the flags of llm-batch run: llm-batch run --help"
+        : `Did you mean ${near}?`
+      return Either.left(problem(offset, `there is no setting ${JSON.stringify(written)}`, remedy))
+    }
+    return value === null || Either.isRight(decodeSettings({ [key]: value }))
+      ? Either.right([key, value] as const)
+      : Either.left(problem(offset, `found ${describe(value)}`, `It must be ${takes(key)}.`, written))
+  }
+
+  return Either.gen(function*() {
+    const written = yield* Either.mapLeft(
+      parseSettings(text, lines),
+      ([offset, what]) => problem(offset, what, "Write one \"key: value\" a line, such as model: gpt-5-mini")
+    )
+    const settings: Record<string, unknown> = {}
+    for (const setting of written) {
+      const [key, value] = yield* settingOf(setting)
+      if (Object.hasOwn(settings, key)) {
+        return yield* Either.left(problem(setting.offset, `${key} is set a second time`, "Keep one of the two."))
+      }
+      if (value !== null) settings[key] = value
+    }
+    return yield* Either.mapLeft(
+      Schema.decodeUnknownEither(RunConfig)(settings),
+      (error) =>
+        problem(
+          0,
+          ParseResult.TreeFormatter.formatErrorSync(error),
+          "See llm-batch run --help for what each setting takes."
+        )
+    )
+  })
+}
+
+const formatThinking = (thinking: Thinking | undefined) => {
+  if (thinking === undefined) return undefined
+  return thinking.type === "enabled" ? thinking.budget_tokens : thinking.type === "disabled" ? "off" : "adaptive"
+}
+
+/**
+ * The configuration that makes the same run again, as the text of a YAML file. It holds no secrets: keys come from the
+ * environment.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const format = ({ input, options, provider, runId }: RunDescription): string => {
+  const { defaults } = options
+  const settings = {
+    input: input.path ?? undefined,
+    input_format: input.format,
+    columns: input.columns ?? undefined,
+    provider,
+    endpoint: options.endpoint,
+    model: defaults.model,
+    system: defaults.system,
+    temperature: defaults.temperature,
+    top_p: defaults.topP,
+    max_tokens: defaults.maxTokens,
+    stop: defaults.stop,
+    reasoning_effort: defaults.reasoningEffort,
+    thinking: formatThinking(defaults.thinking),
+    response_format: defaults.responseFormat,
+    tools: defaults.tools,
+    dimensions: defaults.dimensions,
+    prompt: options.prompt,
+    id_column: options.idColumn,
+    var: Object.keys(options.variables).length === 0 ? undefined : options.variables,
+    drop: options.drop.length === 0 ? undefined : options.drop,
+    limit_items: options.limitItems,
+    shard_rows: options.shardRows,
+    shard_bytes: options.shardBytes
+  } satisfies { readonly [K in Key]?: unknown }
+  const origin = input.path === null ? ` Its rows came from ${input.name}.` : ""
+  return `# The configuration of run ${runId}: llm-batch run --config makes the same run again.${origin}\n`
+    + stringify(settings)
+}

@@ -31,7 +31,7 @@ export type RunEvent =
   | { readonly _tag: "PollTrouble"; readonly detail: string }
   | { readonly _tag: "BatchEnded"; readonly batch: EndedBatch }
   /** A download was shorter than it should be and is made again. */
-  | { readonly _tag: "DownloadRepeated"; readonly batch: EndedBatch; readonly rows: number; readonly expected: number }
+  | { readonly _tag: "DownloadRepeated"; readonly batch: EndedBatch; readonly rows: number; readonly shortBy: number }
   | { readonly _tag: "ShardNormalized"; readonly shard: Shard; readonly tally: Tally }
   /** A shard could not be brought to its end; the others go on. */
   | { readonly _tag: "ShardFailed"; readonly shard: Shard; readonly detail: string }

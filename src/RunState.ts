@@ -79,6 +79,7 @@ export const Entry = Schema.Union(
     shard: Schema.String,
     files: Schema.Array(RawFile),
     rows: Schema.Int,
+    shortBy: Schema.Int,
     /** Why fewer rows came than the provider counts; `null` when all came. */
     shortfall: Schema.NullOr(Schema.String)
   }),
@@ -201,7 +202,7 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
       return state.ended === null ? state : {
         ...state,
         status: "fetched",
-        raw: new RawResults({ batch: state.ended, files: entry.files, rows: entry.rows }),
+        raw: new RawResults({ batch: state.ended, files: entry.files, rows: entry.rows, shortBy: entry.shortBy }),
         shortfall: entry.shortfall
       }
     case "ShardNormalized":

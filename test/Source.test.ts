@@ -35,11 +35,24 @@ const temporaryFile = (name: string, bytes: Uint8Array | string) =>
   )
 
 const lines = (count: number) =>
-  Array.from({ length: count }, (_, index) => `{"prompt":"question ${index} ${(index * 7_919) % 1_000_003}"}\n`).join("")
+  Array.from({ length: count }, (_, index) => `{"prompt":"question ${index} ${(index * 7_919) % 1_000_003}"}\n`).join(
+    ""
+  )
 
 describe("Source", () => {
   it("tells the format by the name, whatever packs it", () => {
-    const formats = ["a.jsonl", "a.ndjson.gz", "a.json", "a", "a.csv", "A.CSV.GZ", "a.tsv", "a.tab.gz", "csv", "a.csv.txt"]
+    const formats = [
+      "a.jsonl",
+      "a.ndjson.gz",
+      "a.json",
+      "a",
+      "a.csv",
+      "A.CSV.GZ",
+      "a.tsv",
+      "a.tab.gz",
+      "csv",
+      "a.csv.txt"
+    ]
     assert.deepStrictEqual(formats.map(Source.formatOf), [
       "jsonl",
       "jsonl",
@@ -160,7 +173,10 @@ describe("Source", () => {
         yield Buffer.from("a\n")
         throw new Error("the pipe broke")
       })())
-      assert.include(yield* messageOf(Source.stdin({ readable: broken })), "standard input: it cannot be read: the pipe")
+      assert.include(
+        yield* messageOf(Source.stdin({ readable: broken })),
+        "standard input: it cannot be read: the pipe"
+      )
     }))
 
   it.effect("reads standard input once", () =>
@@ -198,10 +214,15 @@ describe("Source", () => {
         }
       })())
       const first = Option.getOrThrow(yield* Stream.runHead(source.blocks))
-      assert.isTrue(Buffer.from(first).toString().startsWith("{\"prompt\":\"question 0\"}\n{\"prompt\":\"question 1\"}\n"))
+      assert.isTrue(
+        Buffer.from(first).toString().startsWith("{\"prompt\":\"question 0\"}\n{\"prompt\":\"question 1\"}\n")
+      )
       assert.isBelow(made, 100_000)
       assert.isTrue(closed)
-      assert.strictEqual(yield* textOf(Source.fromRows([{ prompt: "a" }, { prompt: "b" }])), "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n")
+      assert.strictEqual(
+        yield* textOf(Source.fromRows([{ prompt: "a" }, { prompt: "b" }])),
+        "{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n"
+      )
       assert.strictEqual(yield* textOf(Source.fromRows([])), "")
     }))
 

@@ -18,6 +18,7 @@ import * as OpenAiFiles from "./OpenAiFiles.js"
 import * as Refused from "./Refused.js"
 import * as RowStore from "./RowStore.js"
 import type { State, StoredBatch } from "./State.js"
+import * as Streaming from "./Streaming.js"
 
 /** Results are there for 29 days from the creation of the batch. */
 const retention = 29 * 24 * 60 * 60 * 1000
@@ -202,15 +203,17 @@ const results = (state: State, call: Endpoint.Call) =>
 
 const answer = (state: State, call: Endpoint.Call) =>
   Effect.gen(function*() {
-    const params = yield* Endpoint.body(call)
-    if (params["stream"] === true) return yield* Refused.invalid("stream: the emulator does not stream")
+    // How an answer is delivered does not change it.
+    const { stream, ...params } = yield* Endpoint.body(call)
     const reply = AnthropicAnswer.reply(state.answers, params, { betas: betas(call), batch: false })
     if (reply.status === 200) {
       state.direct.calls += 1
       state.direct.inputTokens += reply.usage.input
       state.direct.outputTokens += reply.usage.output
     }
-    return Endpoint.json(reply.body, reply.status)
+    return reply.status === 200 && stream === true
+      ? Endpoint.events(Streaming.format(Streaming.message(reply.body)))
+      : Endpoint.json(reply.body, reply.status)
   })
 
 const supported = (value: boolean): JsonObject => ({ supported: value })

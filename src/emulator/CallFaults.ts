@@ -139,7 +139,8 @@ const statusResponse = (
   state: State,
   fault: CallFault,
   provider: "openai" | "anthropic",
-  requestId: string
+  requestId: string,
+  keys: string
 ): HttpServerResponse.HttpServerResponse => {
   const headers = fault.status === 429 || fault.status === 503 || fault.status === 529 ? retryAfter(state, fault) : {}
   if (fault.html) {
@@ -148,16 +149,23 @@ const statusResponse = (
       { status: fault.status, headers, contentType: "text/html" }
     )
   }
-  const body = provider === "openai"
-    ? OpenAiAnswer.errorBody(
-      openAiError(fault.status)[0],
-      openAiError(fault.status)[1],
-      null,
-      openAiError(fault.status)[2]
-    )
-    : AnthropicAnswer.errorBody(...anthropicError(fault.status), requestId)
-  return HttpServerResponse.unsafeJson(body, { status: fault.status, headers })
+  const echo = fault.echoKey ? ` (${keys})` : ""
+  const ofOpenAi = () => {
+    const [message, type, code] = openAiError(fault.status)
+    return OpenAiAnswer.errorBody(message + echo, type, null, code)
+  }
+  const ofAnthropic = () => {
+    const [type, message] = anthropicError(fault.status)
+    return AnthropicAnswer.errorBody(type, message + echo, requestId)
+  }
+  return HttpServerResponse.unsafeJson(provider === "openai" ? ofOpenAi() : ofAnthropic(), {
+    status: fault.status,
+    headers
+  })
 }
+
+const keysIn = (request: HttpServerRequest.HttpServerRequest): string =>
+  [request.headers["authorization"], request.headers["x-api-key"]].filter((each) => each !== undefined).join(" ")
 
 /** Breaks the connection. The response counts as ended then, so that nothing more is written to it. */
 const reset = (response: Http.ServerResponse): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
@@ -225,7 +233,7 @@ export const strike = (
     const response = NodeHttpServerRequest.toServerResponse(request)
     switch (fault.kind) {
       case "status":
-        return Effect.succeed(statusResponse(state, fault, provider, requestId))
+        return Effect.succeed(statusResponse(state, fault, provider, requestId, keysIn(request)))
       case "reset":
         return reset(response)
       case "hang":

@@ -62,6 +62,15 @@ export const json = (body: JsonObject, status = 200): HttpServerResponse.HttpSer
   HttpServerResponse.unsafeJson(body, { status })
 
 /**
+ * An answer of server-sent events.
+ *
+ * @since 0.1.0
+ * @category responses
+ */
+export const events = (text: string): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(text, { contentType: "text/event-stream" })
+
+/**
  * The body of a call as a JSON object.
  *
  * @since 0.1.0

@@ -13,6 +13,7 @@ import * as OpenAiFiles from "./OpenAiFiles.js"
 import * as OpenAiRequest from "./OpenAiRequest.js"
 import * as Refused from "./Refused.js"
 import type { State, StoredBatch } from "./State.js"
+import * as Streaming from "./Streaming.js"
 
 const month = 30 * 24 * 60 * 60
 
@@ -57,7 +58,9 @@ const usage = (batch: StoredBatch, moment: Moment): Json => {
 const batchObject = (state: State, batch: StoredBatch, moment: Moment): JsonObject => {
   const settled = moment.ended ? batch.settled : undefined
   const fileId = (part: "output" | "error", bytes: number | undefined) =>
-    bytes === undefined || bytes === 0 ? (batch.plan.emptyFileIds ? "" : null) : Batches.resultFileId(state, batch, part)
+    bytes === undefined || bytes === 0
+      ? (batch.plan.emptyFileIds ? "" : null)
+      : Batches.resultFileId(state, batch, part)
   return {
     id: batch.id,
     object: "batch",
@@ -212,16 +215,23 @@ const cancel = (state: State, call: Endpoint.Call) =>
 const answer = (state: State, endpoint: OpenAiRequest.Endpoint) => (call: Endpoint.Call) =>
   Effect.gen(function*() {
     const body = yield* Endpoint.body(call)
-    if (body["stream"] === true) {
-      return yield* Refused.invalid("The emulator does not stream.", "stream", "unsupported_value")
-    }
-    const reply = OpenAiAnswer.reply(state.answers, endpoint, body)
+    // How an answer is delivered does not change it.
+    const { stream, stream_options: streamOptions, ...asked } = body
+    const reply = OpenAiAnswer.reply(state.answers, endpoint, endpoint === "/v1/embeddings" ? body : asked)
     if (reply.status === 200) {
       state.direct.calls += 1
       state.direct.inputTokens += reply.usage.input
       state.direct.outputTokens += reply.usage.output
     }
-    return Endpoint.json(reply.body, reply.status)
+    if (reply.status !== 200 || stream !== true) return Endpoint.json(reply.body, reply.status)
+    return endpoint === "/v1/responses"
+      ? Endpoint.events(Streaming.format(Streaming.responses(reply.body)))
+      : Endpoint.events(
+        Streaming.format(
+          Streaming.chat(reply.body, isObject(streamOptions) && streamOptions["include_usage"] === true),
+          "data: [DONE]\n\n"
+        )
+      )
   })
 
 /**

@@ -152,6 +152,9 @@ const withoutReturn = (fields: ReadonlyArray<string>, text: string, start: numbe
   return verbatim ? [...fields.slice(0, -1), last.slice(0, -1)] : fields
 }
 
+const counted = (items: ReadonlyArray<string>, what: string) =>
+  `${items.length} ${what}${items.length === 1 ? "" : "s"}`
+
 const shown = (names: ReadonlyArray<string>) =>
   `${names.slice(0, 20).join(", ")}${names.length > 20 ? `, and ${names.length - 20} more` : ""}`
 
@@ -191,7 +194,9 @@ export const make = (
     }
     if (fields.length !== names.length) {
       throw errors.make({
-        problem: `the record has ${fields.length} fields, and there are ${names.length} columns: ${shown(names)}`,
+        problem: `the record has ${counted(fields, "field")}, and there are ${counted(names, "column")}: ${
+          shown(names)
+        }`,
         remedy: format === "csv"
           ? "Put double quotes around a field that holds a comma, a quote or a newline."
           : "Fields of a TSV hold no tab and no newline, and quotes do not change that: such text needs CSV or JSON Lines."

@@ -13,8 +13,8 @@ import {
   hasSystem,
   makeChat,
   makeEmbedding,
-  messagesIn,
   type Members,
+  messagesIn,
   promptMembers,
   setMember
 } from "./RowBody.js"

@@ -117,11 +117,13 @@ const retryAfterMillis = (error: unknown, now: number): number | null => {
   if (isDecimal(millis)) return Number(millis)
   const value = headerOf(error, "retry-after")
   if (isDecimal(value)) return Number(value) * 1000
-  const until = Date.parse(value ?? "")
-  if (Number.isNaN(until)) return null
-  const serverNow = Date.parse(headerOf(error, "date") ?? "")
-  return Math.max(0, until - (Number.isNaN(serverNow) ? now : serverNow))
+  const until = dateOf(value)
+  return until === undefined ? null : Math.max(0, until - (dateOf(headerOf(error, "date")) ?? now))
 }
+
+/** A date as HTTP writes it, in Unix milliseconds. Much else would pass for one. */
+const dateOf = (value: string | null): number | undefined =>
+  value !== null && /^\s*[a-z]{3,9},? /i.test(value) && !Number.isNaN(Date.parse(value)) ? Date.parse(value) : undefined
 
 const isDecimal = (value: string | null): value is string => value !== null && /^\s*\d{1,15}(\.\d+)?\s*$/.test(value)
 

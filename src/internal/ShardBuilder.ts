@@ -25,7 +25,10 @@ export interface ShardBuilderOptions {
   readonly source: string
   readonly directory: string
   readonly runTag: string
+  /** Where rows go that do not say so themselves. */
   readonly endpoint: string
+  /** Whether a row that was written for another endpoint is an error, since this one was asked for. */
+  readonly onlyEndpoint: boolean
   readonly drop: ReadonlyArray<string>
   readonly shardRows: number | null
   readonly shardBytes: number | null
@@ -43,6 +46,9 @@ const bufferSize = 1 << 18
 
 /** How many rows pass between two events. */
 const rowsPerEvent = 5_000
+
+/** Fields without which a row asks for nothing: to drop one is no way out. */
+const essential = new Set(["model", "messages", "input"])
 
 interface OpenShard {
   readonly id: string
@@ -86,6 +92,7 @@ export class ShardBuilder {
     const encoded = provider.encode(kept, WireId.make(runTag, request.row), endpoint)
     if (Either.isLeft(encoded)) throw this.unsupported(request, encoded.left)
     const row = encoded.right
+    if (this.options.onlyEndpoint && row.endpoint !== endpoint) throw this.otherEndpoint(request, row.endpoint)
     if (row.notice !== null) this.notice(row.notice)
     const shard = this.shardFor(row, request)
     shard.wire.text(row.text)
@@ -213,7 +220,9 @@ export class ShardBuilder {
 
   private unsupported(request: Request, error: UnsupportedField): InputError {
     const topLevel = /^[^.[]*/u.exec(error.field)?.[0] ?? error.field
-    const drop = request.kind === "native" ? null : `leave it out of every row with --drop ${topLevel}`
+    const drop = request.kind === "native" || essential.has(topLevel)
+      ? null
+      : `leave it out of every row with --drop ${topLevel}`
     const ways = [error.remedy, drop].filter((way) => way !== null).join(", or ")
     return new InputError({
       source: this.options.source,
@@ -223,6 +232,17 @@ export class ShardBuilder {
         JSON.stringify(request.customId)
       }) cannot be sent to ${error.target}: ${error.reason}`,
       remedy: ways === "" ? "Take the row out." : `${ways.charAt(0).toUpperCase()}${ways.slice(1)}.`
+    })
+  }
+
+  private otherEndpoint(request: Request, endpoint: string): InputError {
+    return new InputError({
+      source: this.options.source,
+      line: request.line,
+      field: "url",
+      problem: `row ${request.row} (${JSON.stringify(request.customId)}) is written for ${endpoint}, and `
+        + `${this.options.endpoint} is asked for`,
+      remedy: "Leave --endpoint out, so that each row goes to its own, or take the row out."
     })
   }
 

@@ -102,6 +102,7 @@ const make = Effect.gen(function*() {
           directory,
           runTag,
           endpoint,
+          onlyEndpoint: options.endpoint !== undefined,
           drop: options.drop,
           shardRows: options.shardRows ?? null,
           shardBytes: options.shardBytes ?? null

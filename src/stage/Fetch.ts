@@ -104,12 +104,12 @@ const make = Effect.gen(function*() {
     return new RawFile({ file, name, bytes, sha256: hash.digest("hex"), packing })
   })
 
-  /** Counts the distinct rows in a downloaded file into `seen`; gives what kept it from the end of the content. */
-  const countRows = Effect.fn(function*(shard: Shard, file: RawFile, seen: RowSet) {
+  /** Counts the distinct rows in a downloaded file into sets; gives what kept it from the end of the content. */
+  const countRows = Effect.fn(function*(shard: Shard, file: RawFile, sets: ReadonlyArray<RowSet>) {
     const path = RunDirectory.raw(shard, `${file.name}.tmp`)
     const splitter = new LineSplitter(longestLine, (line) => {
       const row = line.at(-1) === closingBrace ? WireId.rowInLine(shard.runTag, line) : undefined
-      if (row !== undefined) seen.add(row)
+      if (row !== undefined) { for (const set of sets) set.add(row) }
     }, () => undefined)
     return yield* RawContent.blocks(path, file.packing).pipe(
       Stream.runForEach((block) => Effect.sync(() => splitter.push(block))),
@@ -133,9 +133,14 @@ const make = Effect.gen(function*() {
         )
       ))
     const seen = new RowSet(shard.firstRow, shard.lastRow)
-    const problems = yield* Effect.forEach(files, (file) => countRows(shard, file, seen))
+    const answered = new RowSet(shard.firstRow, shard.lastRow)
+    const problems = yield* Effect.forEach(files, (file) =>
+      countRows(shard, file, file.file.kind === "output" ? [seen, answered] : [seen]))
     const archiveProblem = problems.find((problem) => problem !== null) ?? null
-    return { raw: new RawResults({ batch, files, rows: seen.size }), archiveProblem } satisfies Download
+    // Rows that failed can stand in for answered ones in the sum: the answers are counted by themselves too.
+    const missing = batch.snapshot.counts.succeeded - answered.size
+    const shortBy = Math.max(0, expectedRows(batch) - seen.size, batch.ending === "failed" ? 0 : missing)
+    return { raw: new RawResults({ batch, files, rows: seen.size, shortBy }), archiveProblem } satisfies Download
   })
 
   /** Gives the temporary files their names. */
@@ -157,12 +162,11 @@ const make = Effect.gen(function*() {
       disk.syncDirectory(NodePath.dirname(directory))
       disk.syncDirectory(batch.shard.directory)
     })
-    const expected = expectedRows(batch)
     let best = yield* download(batch)
     yield* keep(best)
     for (let count = 1; count < downloads; count++) {
-      if (best.raw.rows >= expected && best.archiveProblem === null) break
-      tell({ _tag: "DownloadRepeated", batch, rows: best.raw.rows, expected })
+      if (best.raw.shortBy === 0 && best.archiveProblem === null) break
+      tell({ _tag: "DownloadRepeated", batch, rows: best.raw.rows, shortBy: best.raw.shortBy })
       yield* Effect.sleep(Duration.times(pause, count))
       // The files may have been named too early, or come late: ask again which there are.
       const snapshot = yield* retryTransient(retries)(provider.retrieve(batch.id))
@@ -170,17 +174,14 @@ const make = Effect.gen(function*() {
         snapshot.ending === null ? batch : new EndedBatch({ ...batch, snapshot, ending: snapshot.ending })
       )
       const unchanged = sameBytes(best.raw, again.raw)
-      if (again.raw.rows > best.raw.rows || (best.archiveProblem !== null && again.archiveProblem === null)) {
+      if (again.raw.shortBy < best.raw.shortBy || (best.archiveProblem !== null && again.archiveProblem === null)) {
         best = again
         yield* keep(best)
       }
       if (unchanged) break
     }
     if (best.archiveProblem !== null) return yield* new ArchiveRejected(best.archiveProblem)
-    if (best.raw.rows < expected) {
-      return yield* new ResultsIncomplete({ raw: best.raw, expectedRows: expected, receivedRows: best.raw.rows })
-    }
-    return best.raw
+    return best.raw.shortBy === 0 ? best.raw : yield* new ResultsIncomplete({ raw: best.raw })
   }, Effect.provideService(Disk.Disk, disk))
 
   return Fetch.of({ fetch })

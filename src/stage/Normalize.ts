@@ -12,7 +12,6 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as NodePath from "node:path"
-import { type EndedBatch, expectedRows } from "../Batch.js"
 import { ArchiveRejected } from "../BatchError.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
@@ -72,10 +71,10 @@ const longestLine = 1 << 28
 const bufferSize = 1 << 20
 
 /** What becomes of a row that no line speaks of. */
-const absentOutcome = (batch: EndedBatch, receivedRows: number): Failed => {
+const absentOutcome = ({ batch, shortBy }: RawResults): Failed => {
   const failed = { id: null, response: null }
   // Fewer rows came than the provider counts: an absent row may be one of those that it answered.
-  const ending = receivedRows < expectedRows(batch) ? "completed" : batch.ending
+  const ending = shortBy > 0 ? "completed" : batch.ending
   switch (ending) {
     case "completed":
       return {
@@ -186,7 +185,7 @@ const make = Effect.gen(function*() {
       )
     }
     yield* Disk.attempt("write", scratchPath, () => scratch.blocks.flush())
-    const absent = absentOutcome(batch, raw.rows)
+    const absent = absentOutcome(raw)
     yield* forEachRow(shard, (at, head) => sorter.emit(at, head, absent, part.blocks))
     yield* Disk.attempt("make durable", partial, () => {
       part.blocks.flush()

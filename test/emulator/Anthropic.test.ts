@@ -281,6 +281,28 @@ describe("emulator: Anthropic", () => {
       )
     }))
 
+  it.scopedLive("streams the same answers as events", () =>
+    Effect.gen(function*() {
+      const emulator = yield* H.start()
+      const { messages } = emulator.anthropic
+      const schema = { type: "object" as const, properties: { n: { const: 5 } }, required: ["n"] }
+      for (
+        const extra of [
+          {},
+          { thinking: { type: "enabled" as const, budget_tokens: 1024 }, max_tokens: 2000 },
+          { tools: [{ name: "count", input_schema: schema }], tool_choice: { type: "any" as const } }
+        ]
+      ) {
+        const { params } = H.message("x", "Tell me of the sea, of its ships, and of what the sailors sing.")
+        const { _request_id, ...whole } = yield* H.call(() => messages.create({ ...params, ...extra }))
+        assert.isString(_request_id)
+        const streamed = yield* H.call(() => messages.stream({ ...params, ...extra }).finalMessage())
+        assert.deepStrictEqual(streamed.content, whole.content)
+        assert.strictEqual(streamed.stop_reason, whole.stop_reason)
+        assert.strictEqual(streamed.usage.output_tokens, whole.usage.output_tokens)
+      }
+    }))
+
   it.scopedLive("answers with thinking, tools, schemas, caps, stops and caches, in batches and directly", () =>
     Effect.gen(function*() {
       const emulator = yield* H.start({

@@ -56,19 +56,26 @@ describe("emulator", () => {
       const books = yield* emulator.books
       const sha256 = Crypto.createHash("sha256").update(H.jsonl(rows)).digest("hex")
       const [entry] = books.batches
-      assert.deepStrictEqual(entry === undefined ? {} : { ...Struct.omit(entry, "metadata", "createdAt", "inputBytes", "errored", "expired", "cancelled", "deleted") }, {
-        id: batch.id,
-        provider: "openai",
-        status: "completed",
-        endpoint: "/v1/chat/completions",
-        sha256,
-        keyFingerprint: Crypto.createHash("sha256").update("sk-test").digest("hex").slice(0, 12),
-        rows: 3,
-        succeeded: 3,
-        billed: 3,
-        inputTokens: batch.usage?.input_tokens ?? 0,
-        outputTokens: batch.usage?.output_tokens ?? 0
-      })
+      assert.deepStrictEqual(
+        entry === undefined
+          ? {}
+          : {
+            ...Struct.omit(entry, "metadata", "createdAt", "inputBytes", "errored", "expired", "cancelled", "deleted")
+          },
+        {
+          id: batch.id,
+          provider: "openai",
+          status: "completed",
+          endpoint: "/v1/chat/completions",
+          sha256,
+          keyFingerprint: Crypto.createHash("sha256").update("sk-test").digest("hex").slice(0, 12),
+          rows: 3,
+          succeeded: 3,
+          billed: 3,
+          inputTokens: batch.usage?.input_tokens ?? 0,
+          outputTokens: batch.usage?.output_tokens ?? 0
+        }
+      )
       assert.deepStrictEqual(books.duplicates, [{ sha256, batches: [batch.id, again.id] }])
       assert.strictEqual(books.totals.batches, 3)
       assert.strictEqual(books.totals.billed, 8)

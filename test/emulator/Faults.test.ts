@@ -159,6 +159,31 @@ describe("emulator: faults of batches", () => {
     }))
 })
 
+describe("emulator: what other servers say", () => {
+  it.scopedLive("strange statuses, empty file ids, no counts, a foreign results_url", () =>
+    Effect.gen(function*() {
+      const emulator = yield* H.start(
+        faults({
+          strangeStatus: "Running",
+          emptyFileIds: true,
+          nullCounts: true,
+          resultsOrigin: "http://elsewhere.example.com"
+        })
+      )
+      const batch = yield* H.submit(emulator, H.chatRows(1))
+      const messages = yield* H.submitMessages(emulator, H.messages(1))
+      assert.strictEqual(messages.processing_status, "Running")
+      yield* emulator.advance("30 seconds")
+      const retrieve = H.call(() => emulator.openai.batches.retrieve(batch.id))
+      assert.strictEqual((yield* retrieve).status, "Running")
+      yield* emulator.advance("1 hour")
+      const ended = yield* retrieve
+      assert.deepStrictEqual([ended.status, ended.error_file_id, ended.request_counts], ["completed", "", null])
+      const { results_url } = yield* H.call(() => emulator.anthropic.messages.batches.retrieve(messages.id))
+      assert.strictEqual(results_url, `http://elsewhere.example.com/v1/messages/batches/${messages.id}/results`)
+    }))
+})
+
 describe("emulator: forms of results", () => {
   const served = (plan: ConstructorParameters<typeof FaultPlan>[0], count = 20) =>
     Effect.gen(function*() {
@@ -244,6 +269,10 @@ describe("emulator: faults of calls", () => {
       assert.strictEqual(html.status, 502)
       assert.match(html.message, /<html>/)
       assert.deepStrictEqual((yield* emulator.books).calls["GET /v1/batches"], { "200": 2, "429": 2 })
+      yield* emulator.setFaults(
+        new FaultPlan({ calls: [new CallFault({ kind: "status", status: 400, echoKey: true })] })
+      )
+      assert.match((yield* H.failure(list)).message, /sk-test/)
     }))
 
   it.scopedLive("asks to wait until a date of real time", () =>

@@ -425,6 +425,41 @@ describe("emulator: OpenAI", () => {
       assert.deepStrictEqual(starved.output.map((item) => item.type), ["reasoning"])
     }))
 
+  it.scopedLive("streams the same answers as events", () =>
+    Effect.gen(function*() {
+      const emulator = yield* H.start()
+      const { openai } = emulator
+      const messages = [{
+        role: "user" as const,
+        content: "Tell me of the sea, of its ships, and of what the sailors sing."
+      }]
+      const body = { model: "gpt-4.1", messages, stream_options: { include_usage: true } }
+      const whole = yield* H.call(() => openai.chat.completions.create({ model: "gpt-4.1", messages }))
+      const streamed = yield* H.call(() => openai.chat.completions.stream(body).finalChatCompletion())
+      assert.strictEqual(streamed.choices[0]?.message.content, whole.choices[0]?.message.content)
+      assert.deepStrictEqual(streamed.usage, whole.usage)
+      const asked = { model: "gpt-5-mini", input: "Tell me of the sea, of its ships, and of what the sailors sing." }
+      const response = yield* H.call(() => openai.responses.create(asked))
+      const events = yield* H.call(async () => {
+        const names: Array<string> = []
+        let text = ""
+        for await (const event of await openai.responses.create({ ...asked, stream: true })) {
+          names.push(event.type)
+          if (event.type === "response.output_text.delta") text += event.delta
+        }
+        return { text, first: names[0], last: names.at(-1) }
+      })
+      assert.deepStrictEqual(events, {
+        text: response.output_text,
+        first: "response.created",
+        last: "response.completed"
+      })
+      assert.strictEqual(
+        (yield* H.call(() => openai.responses.stream(asked).finalResponse())).output_text,
+        response.output_text
+      )
+    }))
+
   it.scopedLive("refuses bodies as the endpoints do, in the error file", () =>
     Effect.gen(function*() {
       const emulator = yield* H.start()

@@ -17,8 +17,12 @@ const read = (
 ): ReadonlyArray<Seen | string> => {
   const seen: Array<Seen | string> = []
   const errors = new RowErrors("in")
-  const reader = CsvRows.make(errors, options.format ?? "csv", options.columns ?? null, (record) =>
-    seen.push([errors.line, ...Object.values(record)]))
+  const reader = CsvRows.make(
+    errors,
+    options.format ?? "csv",
+    options.columns ?? null,
+    (record) => seen.push([errors.line, ...Object.values(record)])
+  )
   try {
     for (const block of cutAt(Buffer.from(bytes), options.cuts ?? [])) reader.push(block)
     reader.end()
@@ -94,9 +98,12 @@ describe("CsvRows", () => {
       "in:3: the record has 3 fields, and there are 2 columns: a, b. Put double quotes around a field that holds a "
       + "comma, a quote or a newline."
     ])
-    assert.include(read("a,b\n1\n")[0], "in:2: the record has 1 fields, and there are 2 columns")
+    assert.include(read("a,b\n1\n")[0], "in:2: the record has 1 field, and there are 2 columns")
     assert.include(read("a,b\n1,x\n2,\"y\n3,z\n")[1], "in:3: a quoted field begins in this record and is never closed")
-    assert.include(read("a,b\n1,\"x\ny\" z\n")[0], "in:2:3: the quoted field that begins here goes on after its closing")
+    assert.include(
+      read("a,b\n1,\"x\ny\" z\n")[0],
+      "in:2:3: the quoted field that begins here goes on after its closing"
+    )
     assert.include(read("a,b\n\"x\ny\",\"z\" w\n")[0], "in:3:4: the quoted field that begins here goes on")
   })
 
@@ -127,9 +134,12 @@ describe("CsvRows", () => {
     assert.deepStrictEqual(read(text, { cuts }), [[2, "1", long], [300_003, "2", "y"]])
   })
 
-  const field = FastCheck.array(FastCheck.constantFrom("a", ",", "\"", "\n", "\r", " ", "\u00e4", "\ud83d\ude00", "\t"), {
-    maxLength: 5
-  }).map((parts) => parts.join(""))
+  const field = FastCheck.array(
+    FastCheck.constantFrom("a", ",", "\"", "\n", "\r", " ", "\u00e4", "\ud83d\ude00", "\t"),
+    {
+      maxLength: 5
+    }
+  ).map((parts) => parts.join(""))
   const rows = FastCheck.integer({ min: 1, max: 3 }).chain((width) =>
     FastCheck.array(FastCheck.array(field, { minLength: width, maxLength: width }), { maxLength: 5 })
   )

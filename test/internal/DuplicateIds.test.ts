@@ -54,7 +54,19 @@ describe("DuplicateIds", () => {
   })
 
   it("takes ids of any kind as they are", () => {
-    const odd = ["__proto__", "constructor", "../x", "a/b", "\u0000", "\n", " ", "\ud83d\ude00", "\u00e9", "e\u0301", "\ud800"]
+    const odd = [
+      "__proto__",
+      "constructor",
+      "../x",
+      "a/b",
+      "\u0000",
+      "\n",
+      " ",
+      "\ud83d\ude00",
+      "\u00e9",
+      "e\u0301",
+      "\ud800"
+    ]
     for (const ids of [200, 0]) {
       assert.isUndefined(search(onLines(...odd), { ids, ranges: 10 }))
       for (const id of odd) {

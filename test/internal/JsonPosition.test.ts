@@ -49,7 +49,26 @@ describe("JsonPosition", () => {
     assert.deepStrictEqual(at("[".repeat(1_000_000)), [1_000_000, "the line ends inside a list"])
   })
 
-  const pieces = ["{", "}", "[", "]", ",", ":", "\"", "\"a\"", "1", "-", ".5", "e3", "true", "nul", "\\", " ", "\\u00", "\t"]
+  const pieces = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\"a\"",
+    "1",
+    "-",
+    ".5",
+    "e3",
+    "true",
+    "nul",
+    "\\",
+    " ",
+    "\\u00",
+    "\t"
+  ]
 
   it.prop(
     "finds a problem exactly where there is no JSON",

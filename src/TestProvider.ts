@@ -1,0 +1,593 @@
+/**
+ * A provider made of a script, for tests: it answers rows, lets them fail, lets whole batches expire, loses the answers
+ * of calls, and keeps books of all that was asked of it. It is pure and in memory, and its time is `Clock`: under
+ * `TestClock` a batch of 24 hours is a test of milliseconds.
+ *
+ * - `layerPipeline`: a whole pipeline over a script, with a disk in memory. What most tests want.
+ * - `layer`: the provider alone, `layerDisk`: the disk alone, for pipelines that a test composes itself.
+ * - `make`: the provider as a value, for tests in which it outlives a pipeline.
+ * - `readResults`: the results of a run, read back.
+ *
+ * @example
+ * import { assert, it } from "@effect/vitest"
+ * import * as Effect from "effect/Effect"
+ * import * as Fiber from "effect/Fiber"
+ * import * as TestClock from "effect/TestClock"
+ * import { Pipeline } from "llm-batch/Pipeline"
+ * import * as Source from "llm-batch/Source"
+ * import * as TestProvider from "llm-batch/TestProvider"
+ *
+ * it.effect("keeps what was answered before the batch expired", () =>
+ *   Effect.gen(function*() {
+ *     const pipeline = yield* Pipeline
+ *     const questions = Source.fromRows([{ id: "quick", prompt: "2 + 2" }, { id: "slow", prompt: "P = NP?" }])
+ *     const running = yield* Effect.fork(pipeline.run(questions))
+ *     yield* TestClock.adjust("25 hours")
+ *     const report = yield* Fiber.join(running)
+ *     const results = yield* TestProvider.readResults(report)
+ *     assert.deepStrictEqual(results.map(({ customId, outcome }) => [customId, outcome]), [
+ *       ["quick", "succeeded"],
+ *       ["slow", "expired"]
+ *     ])
+ *   }).pipe(Effect.provide(TestProvider.layerPipeline({
+ *     answeredAfter: ({ prompt }) => prompt === "2 + 2" ? "1 hour" : "3 days"
+ *   }))))
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { BatchProblem, BatchSnapshot, BatchStatus, Ending } from "./Batch.js"
+import * as Disk from "./internal/Disk.js"
+import * as MemoryDisk from "./internal/MemoryDisk.js"
+import { RunLock } from "./internal/RunLock.js"
+import * as TestBatch from "./internal/TestBatch.js"
+import * as TestWire from "./internal/TestWire.js"
+import type { OutcomeName } from "./Outcome.js"
+import * as Pipeline from "./Pipeline.js"
+import * as Provider from "./Provider.js"
+import { ProviderError, type ProviderErrorReason } from "./ProviderError.js"
+import type { JsonObject } from "./Request.js"
+import { type DiskError, RunLocked } from "./RunError.js"
+import type { Shard } from "./Shard.js"
+import * as Poll from "./stage/Poll.js"
+import { NotSent, Refused, Unknown } from "./SubmitError.js"
+
+/**
+ * A row as the script sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TestRow {
+  /** The row's position in the input, from 1. */
+  readonly row: number
+  /** The text of the last message. */
+  readonly prompt: string
+  /** The body of the request as it was sent. */
+  readonly body: JsonObject
+}
+
+/**
+ * What becomes of a row that its turn came for:
+ * - `succeeded`, or `refused` and `truncated`, which are answers too;
+ * - `errored`, `expired`, `cancelled`: a line that says so;
+ * - `missing`: counted as answered, and no line speaks of it;
+ * - `malformed`: a line that cannot be read;
+ * - `duplicate`: the same line twice; `conflicting`: two lines with different answers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RowOutcome =
+  | "succeeded"
+  | "refused"
+  | "truncated"
+  | "errored"
+  | "expired"
+  | "cancelled"
+  | "missing"
+  | "malformed"
+  | "duplicate"
+  | "conflicting"
+
+/**
+ * What a batch says of itself from some time after it was made.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Moment {
+  readonly after: Duration.DurationInput
+  /** `ended` ends the batch, whichever rows were answered by then; any other status may come in any order. */
+  readonly status: BatchStatus
+  /** How it ends, where the status is `ended`: `completed` by default, which answers every row. */
+  readonly ending?: Ending | undefined
+  /** What the provider finds wrong with the batch as a whole, where the ending is `failed`. */
+  readonly problems?: ReadonlyArray<BatchProblem> | undefined
+}
+
+/**
+ * What goes wrong with one call.
+ *
+ * - `None`: nothing; it lets a call pass, so that a later one can fail.
+ * - `NotSent`: an upload or a create whose connection is refused.
+ * - `Refused`: an upload or a create that is refused with this HTTP status.
+ * - `LostAnswer`: an upload or a create that happens, and whose answer is lost.
+ * - `Unanswered`: an upload or a create that does not happen, and gets no clear answer either.
+ * - `Hanging`: an upload or a create that happens, and never returns: interrupt it, and a process was killed there.
+ * - `Failing`: any other call that fails with this reason.
+ * - `Cut`: a download that ends after so many bytes as if that were all.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fault = Data.TaggedEnum<{
+  None: {}
+  NotSent: {}
+  Refused: { readonly status: number }
+  LostAnswer: { readonly status: number | null }
+  Unanswered: { readonly status: number | null; readonly retryAfter?: Duration.DurationInput | undefined }
+  Hanging: {}
+  Failing: { readonly reason: ProviderErrorReason; readonly retryAfter?: Duration.DurationInput | undefined }
+  Cut: { readonly bytes: number }
+}>
+
+/**
+ * Constructors and matchers of `Fault`.
+ *
+ * @example
+ * import { Fault, type Script } from "llm-batch/TestProvider"
+ *
+ * const script: Script = {
+ *   faults: {
+ *     create: [Fault.LostAnswer({ status: null })],
+ *     retrieve: [Fault.None(), Fault.Failing({ reason: "rate-limited", retryAfter: "30 seconds" })],
+ *     download: [Fault.Cut({ bytes: 20 })]
+ *   }
+ * }
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const Fault = Data.taggedEnum<Fault>()
+
+type FaultOf<Tag extends Fault["_tag"]> = Data.TaggedEnum.Value<Fault, Tag>
+
+/**
+ * What goes wrong with an upload or a create.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SubmitFault = FaultOf<"None" | "NotSent" | "Refused" | "LostAnswer" | "Unanswered" | "Hanging">
+
+/**
+ * What goes wrong with a call that only reads, cancels or deletes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CallFault = FaultOf<"None" | "Failing">
+
+/**
+ * What goes wrong with calls: the first fault of a list strikes the first such call, the second one the second. Calls
+ * beyond the list go well.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Faults {
+  readonly upload?: ReadonlyArray<SubmitFault> | undefined
+  readonly create?: ReadonlyArray<SubmitFault> | undefined
+  readonly find?: ReadonlyArray<CallFault> | undefined
+  readonly retrieve?: ReadonlyArray<CallFault> | undefined
+  readonly list?: ReadonlyArray<CallFault> | undefined
+  readonly cancel?: ReadonlyArray<CallFault> | undefined
+  readonly delete?: ReadonlyArray<CallFault> | undefined
+  readonly download?: ReadonlyArray<CallFault | FaultOf<"Cut">> | undefined
+}
+
+/**
+ * How the provider behaves. Everything has a default; an empty script answers every row after ten minutes.
+ *
+ * A batch ends when its last row is answered, unless its time is over before: then the rows that were not answered by
+ * then are `expired`, or `cancelled` where somebody asked for that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Script {
+  /** The text of a row's answer; by default it repeats the prompt. */
+  readonly answer?: ((row: TestRow) => string) | undefined
+  /** What becomes of a row that its turn came for; `succeeded` by default. */
+  readonly outcome?: ((row: TestRow) => RowOutcome) | undefined
+  /** How long after its batch was made a row is answered; ten minutes by default. */
+  readonly answeredAfter?: ((row: TestRow) => Duration.DurationInput) | undefined
+  /**
+   * What a batch says of itself, and when. By default it is `validating`, `in_progress` after a minute, and ends with
+   * its last row.
+   */
+  readonly timeline?: ReadonlyArray<Moment> | undefined
+  /** How long after it was made a batch expires; 24 hours by default. */
+  readonly expiresAfter?: Duration.DurationInput | undefined
+  /** How long it takes to cancel a batch; a minute by default. */
+  readonly cancelTakes?: Duration.DurationInput | undefined
+  /** How long after it was made a batch shows up when batches are listed or looked for; at once by default. */
+  readonly listedAfter?: Duration.DurationInput | undefined
+  readonly faults?: Faults | undefined
+  /** 50,000 rows, 200 MB, several models a batch and pages of 100 by default. */
+  readonly limits?: Partial<Provider.Limits> | undefined
+  /** `test` by default. */
+  readonly name?: string | undefined
+  /** Who pays. `null` is nobody: there is no key, and calls fail with reason `auth`. */
+  readonly account?: string | null | undefined
+}
+
+/**
+ * One call that was made.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Call {
+  readonly operation: keyof Faults
+  /** What it was about: the id of a shard, a batch or a file, or a cursor. */
+  readonly target: string
+  /** When, in milliseconds since the epoch. */
+  readonly at: number
+}
+
+/**
+ * One batch that was made.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MadeBatch {
+  /** The id of the shard that it was made of. */
+  readonly shard: string
+  readonly rows: ReadonlyArray<TestRow>
+  /** Where it stands now. */
+  readonly snapshot: BatchSnapshot
+  /** Rows answered up to now: what is paid for. */
+  readonly rowsBilled: number
+}
+
+/**
+ * The provider and its books.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  readonly provider: Provider.Service
+  /** Every batch that was made, in order. */
+  readonly batches: Effect.Effect<ReadonlyArray<MadeBatch>>
+  /** Every call that was made, in order. */
+  readonly calls: Effect.Effect<ReadonlyArray<Call>>
+  /** Rows answered up to now, over all batches: what is paid for. */
+  readonly rowsBilled: Effect.Effect<number>
+}
+
+/**
+ * The scripted provider with its books.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class TestProvider extends Context.Tag("llm-batch/TestProvider")<TestProvider, Service>() {}
+
+const defaultLimits: Provider.Limits = {
+  rows: 50_000,
+  bytes: 200_000_000,
+  overheadBytes: 0,
+  oneModelPerBatch: false,
+  embeddingInputs: null,
+  windowHours: 24,
+  retentionDays: 30,
+  listPage: 100
+}
+
+/** Takes the faults of each kind of call, one after the other. */
+const makeFaults = (faults: Faults) => {
+  const used = new Map<keyof Faults, number>()
+  return <K extends keyof Faults>(operation: K): NonNullable<Faults[K]>[number] | undefined => {
+    const index = used.get(operation) ?? 0
+    used.set(operation, index + 1)
+    return faults[operation]?.[index]
+  }
+}
+
+const toMillis = (duration: Duration.DurationInput | undefined): number | null =>
+  duration === undefined ? null : Duration.toMillis(duration)
+
+/**
+ * Makes a provider of a script. Its batches live as long as the value.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (script: Script = {}): Effect.Effect<Service> =>
+  Effect.sync(() => {
+    const name = script.name ?? "test"
+    const limits: Provider.Limits = { ...defaultLimits, ...script.limits }
+    const plan = TestBatch.makePlan(script)
+    const listedAfter = toMillis(script.listedAfter) ?? 0
+    const nextFault = makeFaults(script.faults ?? {})
+    const calls: Array<Call> = []
+    const uploads = new Map<string, Buffer>()
+    const batches: Array<TestBatch.TestBatch> = []
+
+    /** Notes a call, and gives what goes wrong with it. */
+    const begin = <K extends keyof Faults>(operation: K, target: string) =>
+      Effect.map(Clock.currentTimeMillis, (at) => {
+        calls.push({ operation, target, at })
+        return { at, fault: nextFault(operation) }
+      })
+
+    const failed = (operation: string, reason: ProviderErrorReason, detail: string, retryAfterMillis: number | null = null) =>
+      new ProviderError({
+        provider: name,
+        operation,
+        reason,
+        status: statuses[reason],
+        retryAfterMillis,
+        detail
+      })
+
+    /** A call that only reads, cancels or deletes. */
+    const call = <A>(
+      operation: Exclude<keyof Faults, "upload" | "create" | "download">,
+      target: string,
+      work: (now: number) => Effect.Effect<A, ProviderError>
+    ): Effect.Effect<A, ProviderError> =>
+      Effect.flatMap(begin(operation, target), ({ at, fault }) =>
+        fault?._tag === "Failing"
+          ? Effect.fail(failed(`${operation} ${target}`, fault.reason, scripted, toMillis(fault.retryAfter)))
+          : work(at))
+
+    /** An upload or a create. */
+    const submit = <A>(
+      operation: "upload" | "create",
+      shard: Shard,
+      bytes: Provider.ShardBytes,
+      work: (content: Buffer, now: number) => Effect.Effect<A, Refused>
+    ): Effect.Effect<A, NotSent | Refused | Unknown | DiskError> =>
+      Effect.gen(function*() {
+        const { at, fault } = yield* begin(operation, shard.id)
+        const what = { provider: name, operation: `${operation} shard ${shard.id}`, detail: scripted }
+        const unknown = (status: number | null, retryAfterMillis: number | null) =>
+          Effect.fail(new Unknown({ ...what, status, retryAfterMillis }))
+        if (fault?._tag === "NotSent") return yield* new NotSent(what)
+        if (fault?._tag === "Refused") return yield* new Refused({ ...what, status: fault.status })
+        if (fault?._tag === "Unanswered") return yield* unknown(fault.status, toMillis(fault.retryAfter))
+        const content = yield* Stream.runCollect(bytes)
+        const done = yield* work(Buffer.concat([...content]), at)
+        if (fault?._tag === "LostAnswer") return yield* unknown(fault.status, null)
+        return fault?._tag === "Hanging" ? yield* Effect.never : done
+      })
+
+    const refuse = (operation: string, status: number, detail: string) =>
+      Effect.fail(new Refused({ provider: name, operation, status, detail }))
+
+    const find = (id: string): Effect.Effect<TestBatch.TestBatch, ProviderError> => {
+      const found = batches.find((batch) => batch.id === id)
+      return found === undefined ? Effect.fail(failed(`look for ${id}`, "gone", "there is no such batch")) : Effect.succeed(found)
+    }
+
+    const isListed = (now: number) => (batch: TestBatch.TestBatch) => batch.createdAt + listedAfter <= now
+
+    const provider: Provider.Service = {
+      name,
+      limits,
+      capabilities: { tags: true, upload: true, embeddings: false },
+      endpoints: [TestWire.endpoint],
+      account: () =>
+        script.account === null
+          ? Effect.fail(failed("read the key", "auth", "the script has no account"))
+          : Effect.succeed(
+            new Provider.Account({
+              provider: name,
+              baseUrl: "memory:",
+              scope: null,
+              keyFingerprint: script.account ?? "test"
+            })
+          ),
+      encode: (request, wireId, endpoint) => TestWire.encode(name, request, wireId, endpoint),
+      decode: TestWire.decode,
+      upload: (shard, bytes) =>
+        submit("upload", shard, bytes, (content) => {
+          if (content.length > limits.bytes) return refuse("upload", 413, `${content.length} bytes are too many`)
+          const fileId = `file-${uploads.size + 1}`
+          uploads.set(fileId, content)
+          return Effect.succeed({ _tag: "UploadedFile", fileId } as const)
+        }),
+      create: (shard, input) =>
+        submit("create", shard, Stream.empty, (_, now) => {
+          const fileId = input._tag === "UploadedFile" ? input.fileId : ""
+          const content = uploads.get(fileId)
+          if (content === undefined) return refuse("create", 404, `there is no file ${JSON.stringify(fileId)}`)
+          const rows = TestWire.readRows(content)
+          if (rows.length > limits.rows) return refuse("create", 400, `${rows.length} rows are too many`)
+          const batch = plan(`batch-${batches.length + 1}`, shard, fileId, rows, now)
+          batches.push(batch)
+          return Effect.succeed(TestBatch.snapshot(batch, now))
+        }),
+      find: (tag, since, exclude) =>
+        call("find", tag.shard, (now) => {
+          const candidates = batches.filter((batch) =>
+            isListed(now)(batch)
+            && batch.createdAt >= DateTime.toEpochMillis(since)
+            && !exclude.has(batch.id)
+            && batch.runTag === tag.runTag && batch.shard === tag.shard && batch.sha256 === tag.sha256
+          ).map((batch) => TestBatch.snapshot(batch, now))
+          const [snapshot] = candidates
+          if (snapshot === undefined) return Effect.succeed(Provider.Finding.Absent())
+          return Effect.succeed(
+            candidates.length === 1 ? Provider.Finding.Found({ snapshot }) : Provider.Finding.Ambiguous({ candidates })
+          )
+        }),
+      retrieve: (id) =>
+        call("retrieve", id, (now) => Effect.map(find(id), (batch) => TestBatch.snapshot(batch, now))),
+      list: (after) =>
+        call("list", after ?? "", (now) => {
+          const newestFirst = batches.filter(isListed(now)).reverse()
+          const start = newestFirst.findIndex((batch) => batch.id === after) + 1
+          const page = newestFirst.slice(start, start + limits.listPage)
+          return Effect.succeed({
+            batches: page.map((batch) => TestBatch.snapshot(batch, now)),
+            next: start + page.length < newestFirst.length ? (page.at(-1)?.id ?? null) : null
+          })
+        }),
+      cancel: (id) =>
+        call("cancel", id, (now) =>
+          Effect.map(find(id), (batch) => {
+            TestBatch.cancel(batch, now)
+            return TestBatch.snapshot(batch, now)
+          })),
+      delete: ({ files, id, inputFileId }) =>
+        call("delete", id, () =>
+          Effect.map(find(id), (batch) => {
+            batch.deleted = true
+            return [...(inputFileId === null ? [] : [inputFileId]), ...files.map((file) => file.reference)]
+          })),
+      download: (file) =>
+        Stream.unwrap(Effect.gen(function*() {
+          const { at, fault } = yield* begin("download", file.reference)
+          const operation = `download ${file.reference}`
+          if (fault?._tag === "Failing") {
+            return yield* failed(operation, fault.reason, scripted, toMillis(fault.retryAfter))
+          }
+          const batch = batches.find(({ id }) => file.reference === TestBatch.reference(id, file.kind))
+          if (batch === undefined || batch.deleted || at < batch.endsAt) {
+            return yield* failed(operation, "gone", "there is no such file")
+          }
+          const content = TestBatch.content(batch, file.kind)
+          return Stream.make(fault?._tag === "Cut" ? content.subarray(0, fault.bytes) : content)
+        }))
+    }
+
+    const made = (now: number) => batches.map((batch): MadeBatch => ({
+      shard: batch.shard,
+      rows: batch.rows.map(({ row }) => row),
+      snapshot: TestBatch.snapshot(batch, now),
+      rowsBilled: TestBatch.rowsBilled(batch, now)
+    }))
+
+    return {
+      provider,
+      batches: Effect.map(Clock.currentTimeMillis, made),
+      calls: Effect.sync(() => [...calls]),
+      rowsBilled: Effect.map(Clock.currentTimeMillis, (now) =>
+        made(now).reduce((sum, batch) => sum + batch.rowsBilled, 0))
+    }
+  })
+
+const scripted = "the script says so"
+
+const statuses: Record<ProviderErrorReason, number | null> = {
+  "auth": 401,
+  "rate-limited": 429,
+  "unreachable": 503,
+  "gone": 404,
+  "refused": 400,
+  "unexpected": 200
+}
+
+/**
+ * The provider of a script, and its books.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (script: Script = {}): Layer.Layer<Provider.Provider | TestProvider> =>
+  Layer.effectContext(
+    Effect.map(make(script), (made) =>
+      Context.make(TestProvider, TestProvider.of(made)).pipe(Context.add(Provider.Provider, made.provider)))
+  )
+
+/** Locks among those who share a disk in memory. */
+const layerLock = Layer.sync(RunLock, () => {
+  const held = new Set<number>()
+  return {
+    acquire: (directory, { inode }) =>
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.suspend(() => {
+          if (held.has(inode)) return Effect.fail(new RunLocked({ directory }))
+          held.add(inode)
+          return Effect.void
+        }),
+        () => Effect.sync(() => held.delete(inode))
+      ))
+  }
+})
+
+/**
+ * A disk in memory for whatever is built over this layer: run directories are no files, and are gone with the test.
+ * Without it a run lives on the machine's own disk.
+ *
+ * @example
+ * import * as Layer from "effect/Layer"
+ * import * as Pipeline from "llm-batch/Pipeline"
+ * import * as Poll from "llm-batch/stage/Poll"
+ * import * as TestProvider from "llm-batch/TestProvider"
+ *
+ * const impatient = Pipeline.layerComposed.pipe(
+ *   Layer.provide(Poll.layerWith({ maxWait: "1 hour" })),
+ *   Layer.provide(Pipeline.layerStages),
+ *   Layer.provideMerge(TestProvider.layer({ answeredAfter: () => "2 hours" })),
+ *   Layer.provideMerge(TestProvider.layerDisk)
+ * )
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerDisk: Layer.Layer<never> = Layer.merge(MemoryDisk.layer, layerLock)
+
+/**
+ * A pipeline with the usual stages over a script, with a disk in memory. It looks at its batches once an hour, so that
+ * a `TestClock` has few steps to a day; where the pauses matter, compose it of `layer` and `layerDisk`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerPipeline = (script: Script = {}): Layer.Layer<Pipeline.Pipeline | Provider.Provider | TestProvider> =>
+  Pipeline.layerComposed.pipe(
+    Layer.provide(Poll.layerWith({ schedule: Schedule.spaced("1 hour") })),
+    Layer.provide(Pipeline.layerStages),
+    Layer.provideMerge(layer(script)),
+    Layer.provideMerge(layerDisk)
+  )
+
+/**
+ * One line of `results.jsonl`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Result {
+  readonly customId: string
+  readonly outcome: OutcomeName
+  /** The text of the answer; `null` where there is none. */
+  readonly text: string | null
+  /** The whole line. */
+  readonly line: JsonObject
+}
+
+/**
+ * The results of a finished run, in input order.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const readResults = (
+  report: Pick<Pipeline.RunReport, "results">
+): Effect.Effect<ReadonlyArray<Result>, DiskError> => Effect.map(Disk.readText(report.results), TestWire.readResults)
