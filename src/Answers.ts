@@ -66,9 +66,11 @@ const endings: Record<string, Format> = {
  * The format that the ending of a file's name asks for.
  *
  * @example
+ * ```ts
  * import * as Answers from "llm-batch/Answers"
  *
  * Answers.formatOf("answers.csv") // Either.right("csv")
+ * ```
  *
  * @since 0.1.0
  * @category getters
@@ -301,25 +303,32 @@ const writeFile = Effect.fn(function*(path: string, blocks: Stream.Stream<Uint8A
   const disk = yield* Disk.Disk
   const kind = (yield* Disk.attempt("look at", path, () => disk.stat(path)))?.kind
   const target = kind === "other" ? path : `${path}.tmp`
-  const handle = yield* Disk.openScoped(target, "write")
-  yield* Stream.runForEach(blocks, (block) => Disk.attempt("write", path, () => Disk.writeAll(handle, block)))
-  if (kind === "other") return
-  yield* Disk.attempt("keep", path, () => {
-    handle.sync()
-    disk.rename(target, path)
-    disk.syncDirectory(NodePath.dirname(path))
-  })
-}, Effect.scoped)
+  const fill = Effect.gen(function*() {
+    const handle = yield* Disk.openScoped(target, "write")
+    yield* Stream.runForEach(blocks, (block) => Disk.attempt("write", path, () => Disk.writeAll(handle, block)))
+    if (kind !== "other") yield* Disk.attempt("make durable", path, () => handle.sync())
+  }).pipe(Effect.scoped)
+  if (kind === "other") return yield* fill
+  yield* fill.pipe(
+    Effect.zipRight(Disk.attempt("keep", path, () => {
+      disk.rename(target, path)
+      disk.syncDirectory(NodePath.dirname(path))
+    })),
+    Effect.onError(() => Effect.ignore(Disk.attempt("remove", target, () => disk.remove(target))))
+  )
+})
 
 /**
  * Writes the answers of a finished run into a file, which it makes or replaces.
  *
  * @example
+ * ```ts
  * import * as Effect from "effect/Effect"
  * import * as Answers from "llm-batch/Answers"
  * import * as Ledger from "llm-batch/Ledger"
  *
  * const program = Answers.write("experiments/run_1", "csv", "answers.csv").pipe(Effect.provide(Ledger.layer))
+ * ```
  *
  * @since 0.1.0
  * @category destructors

@@ -13,6 +13,7 @@ import { RawResults } from "./RawResults.js"
  * The batch ran out of its window before all rows were answered. The answered ones can be fetched.
  *
  * @example
+ * ```ts
  * import * as Effect from "effect/Effect"
  * import type { Batch } from "llm-batch/Batch"
  * import { Fetch } from "llm-batch/stage/Fetch"
@@ -25,6 +26,7 @@ import { RawResults } from "./RawResults.js"
  *     )
  *     return yield* (yield* Fetch).fetch(ended)
  *   })
+ * ```
  *
  * @since 0.1.0
  * @category errors

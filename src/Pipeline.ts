@@ -5,6 +5,7 @@
  * that expired or were cancelled are salvaged: what was answered is fetched and kept.
  *
  * @example
+ * ```ts
  * import { NodeRuntime } from "@effect/platform-node"
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
@@ -22,6 +23,7 @@
  * })
  *
  * program.pipe(Effect.provide(layer), Effect.provide(OpenAi.layerConfig()), NodeRuntime.runMain)
+ * ```
  *
  * @since 0.1.0
  */
@@ -475,6 +477,7 @@ const make = Effect.gen(function*() {
  * The pipeline over whatever stages and ledger are provided: to replace one, provide it before `layerStages`.
  *
  * @example
+ * ```ts
  * import * as Layer from "effect/Layer"
  * import * as Pipeline from "llm-batch/Pipeline"
  * import * as Poll from "llm-batch/stage/Poll"
@@ -483,6 +486,7 @@ const make = Effect.gen(function*() {
  *   Layer.provide(Poll.layerWith({ schedule: Poll.every("10 seconds") })),
  *   Layer.provide(Pipeline.layerStages)
  * )
+ * ```
  *
  * @since 0.1.0
  * @category layers

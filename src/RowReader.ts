@@ -8,8 +8,9 @@
  *    provider as they are, so they must name their model themselves, and defaults do not apply.
  * 2. `{ body }`: a Chat Completions body; with `input` and no `messages`, a body for OpenAI's `/v1/responses`, which is
  *    sent as it is too. Among embeddings, an embeddings body.
- * 3. With a prompt template, any other record: data for the template and nothing else.
- * 4. `{ messages }`: a Chat Completions body without a `body` around it.
+ * 3. With a prompt template, any other record, also one whose `body` or `params` is no object: data for the template
+ *    and nothing else.
+ * 4. `{ messages, system? }`: a Chat Completions body without a `body` around it.
  * 5. `{ prompt, system? }`: one question; among embeddings, `{ prompt }`, `{ input }` or `{ text }`.
  *
  * In 4 and 5, `model`, `temperature`, `top_p`, `max_tokens`, `max_completion_tokens`, `stop`, `response_format`,

@@ -39,8 +39,14 @@ const Text = Schema.NonEmptyString.annotations(taking("a text that is not empty"
 const number = (least: number, most: number) =>
   Schema.Number.pipe(Schema.between(least, most)).annotations(taking(`a number from ${least} to ${most}`))
 
-const count = (most: number) =>
-  Schema.Int.pipe(Schema.between(1, most)).annotations(taking(`a whole number from 1 to ${most.toLocaleString("en")}`))
+const count = (most: number = Number.MAX_SAFE_INTEGER) =>
+  Schema.Int.pipe(Schema.between(1, most)).annotations(
+    taking(
+      most === Number.MAX_SAFE_INTEGER
+        ? "a whole number above 0"
+        : `a whole number from 1 to ${most.toLocaleString("en")}`
+    )
+  )
 
 const choice = <const Names extends readonly [string, ...ReadonlyArray<string>]>(...names: Names) =>
   Schema.Literal(...names).annotations(taking(names.length === 1 ? names[0] : `one of ${names.join(", ")}`))
@@ -109,7 +115,7 @@ const duration = (leastMillis: number) =>
     },
     encode: (duration) => ParseResult.succeed(formatDuration(duration))
   }).annotations(
-    taking(`a time with its unit, such as 200ms, 60s, 10m or 24h${leastMillis === 0 ? "" : ", above 0"}, at most 30d`)
+    taking("a time with its unit, such as 200ms, 60s, 10m or 24h, and at most 30d")
   )
 
 /** `run_id` becomes part of a directory's name. */
@@ -160,7 +166,7 @@ export const fields = {
   /** Values for template variables that no column has. */
   var: Variables,
   drop: Texts,
-  limit_items: count(Number.MAX_SAFE_INTEGER),
+  limit_items: count(),
   run_dir: Text,
   run_id: RunId,
   output: Text,
@@ -168,8 +174,8 @@ export const fields = {
   poll_interval: duration(1),
   max_wait: duration(1),
   settle_time: duration(0),
-  shard_rows: count(Number.MAX_SAFE_INTEGER),
-  shard_bytes: count(Number.MAX_SAFE_INTEGER),
+  shard_rows: count(),
+  shard_bytes: count(),
   max_concurrent_jobs: count(10_000),
   only_step: choice(...Step.literals),
   from_step: choice(...Step.literals),
@@ -206,16 +212,19 @@ export type RunConfig = typeof RunConfig.Type
  */
 export type Key = keyof typeof fields
 
+const decodeSettings = Schema.decodeUnknownEither(RunConfig)
+
 /**
- * What a setting takes, to be read after "must be".
+ * One setting from what a file or a flag says, as a configuration of its own; or what it must be.
  *
  * @since 0.1.0
- * @category getters
+ * @category decoding
  */
-export const takes = (key: Key): string =>
-  Option.getOrElse(SchemaAST.getDescriptionAnnotation(fields[key].ast), () => "something else")
-
-const decodeSettings = Schema.decodeUnknownEither(RunConfig)
+export const decodeSetting = (key: Key, value: unknown): Either.Either<RunConfig, string> =>
+  Either.mapLeft(
+    decodeSettings({ [key]: value }),
+    () => Option.getOrElse(SchemaAST.getDescriptionAnnotation(fields[key].ast), () => "something else")
+  )
 
 const aliases: Readonly<Record<string, Key>> = { backend: "provider", vars: "var" }
 
@@ -257,10 +266,12 @@ const parseSettings = (text: string, lines: LineCounter): Either.Either<Readonly
  * Reads the text of a configuration file. `name` is how errors call it.
  *
  * @example
+ * ```ts
  * import * as RunConfig from "llm-batch/RunConfig"
  *
  * RunConfig.decode("model: gpt-5-mini\ntop-p: 0.9\n", "eval.yaml")
  * // Right({ model: "gpt-5-mini", top_p: 0.9 })
+ * ```
  *
  * @since 0.1.0
  * @category decoding
@@ -273,7 +284,7 @@ export const decode = (text: string, name: string): Either.Either<RunConfig, Inp
     return new InputError({ source: name, ...place, ...(field === undefined ? {} : { field }), problem, remedy })
   }
 
-  const settingOf = ({ offset, value, written }: Setting): Either.Either<readonly [Key, unknown], InputError> => {
+  const settingOf = ({ offset, value, written }: Setting): Either.Either<readonly [Key, RunConfig], InputError> => {
     const key = keyOf(written)
     if (key === undefined) {
       const near = nearestName(written.replaceAll("-", "_"), [...Object.keys(fields), ...Object.keys(aliases)])
@@ -282,9 +293,11 @@ export const decode = (text: string, name: string): Either.Either<RunConfig, Inp
         : `Did you mean ${near}?`
       return Either.left(problem(offset, `there is no setting ${JSON.stringify(written)}`, remedy))
     }
-    return value === null || Either.isRight(decodeSettings({ [key]: value }))
-      ? Either.right([key, value] as const)
-      : Either.left(problem(offset, `found ${describe(value)}`, `It must be ${takes(key)}.`, written))
+    if (value === null) return Either.right([key, {}])
+    return Either.mapBoth(decodeSetting(key, value), {
+      onLeft: (takes) => problem(offset, `found ${describe(value)}`, `It must be ${takes}.`, written),
+      onRight: (setting) => [key, setting]
+    })
   }
 
   return Either.gen(function*() {
@@ -292,23 +305,17 @@ export const decode = (text: string, name: string): Either.Either<RunConfig, Inp
       parseSettings(text, lines),
       ([offset, what]) => problem(offset, what, "Write one \"key: value\" a line, such as model: gpt-5-mini")
     )
-    const settings: Record<string, unknown> = {}
-    for (const setting of written) {
-      const [key, value] = yield* settingOf(setting)
-      if (Object.hasOwn(settings, key)) {
-        return yield* Either.left(problem(setting.offset, `${key} is set a second time`, "Keep one of the two."))
+    const seen = new Set<Key>()
+    let settings: RunConfig = {}
+    for (const one of written) {
+      const [key, setting] = yield* settingOf(one)
+      if (seen.has(key)) {
+        return yield* Either.left(problem(one.offset, `${key} is set a second time`, "Keep one of the two."))
       }
-      if (value !== null) settings[key] = value
+      seen.add(key)
+      settings = { ...settings, ...setting }
     }
-    return yield* Either.mapLeft(
-      Schema.decodeUnknownEither(RunConfig)(settings),
-      (error) =>
-        problem(
-          0,
-          ParseResult.TreeFormatter.formatErrorSync(error),
-          "See llm-batch run --help for what each setting takes."
-        )
-    )
+    return settings
   })
 }
 

@@ -51,11 +51,13 @@ export interface Listener {
  * Who is told of events; nobody, unless it is provided.
  *
  * @example
+ * ```ts
  * import * as Effect from "effect/Effect"
  * import { Progress } from "llm-batch/RunEvent"
  *
  * const loudly = <A, E, R>(program: Effect.Effect<A, E, R>) =>
  *   Effect.provideService(program, Progress, { tell: (event) => console.error(event._tag) })
+ * ```
  *
  * @since 0.1.0
  * @category tags

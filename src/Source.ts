@@ -95,10 +95,12 @@ const problems: Record<string, readonly [problem: string, remedy: string]> = {
  * name or by the options.
  *
  * @example
+ * ```ts
  * import * as Source from "llm-batch/Source"
  *
  * const prompts = Source.file("prompts.jsonl")
  * const messages = Source.file("sms.tsv", { columns: ["label", "text"] })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -230,9 +232,11 @@ const madeInCode = (options: RowsOptions | undefined, blocks: (writer: RowWriter
  * Rows made in code, of any shape that JSON Lines may have. They are taken one by one, when they are needed.
  *
  * @example
+ * ```ts
  * import * as Source from "llm-batch/Source"
  *
  * const questions = Source.fromRows(["2 + 2", "3 * 3"].map((sum) => ({ id: sum, prompt: `What is ${sum}?` })))
+ * ```
  *
  * @since 0.1.0
  * @category constructors

@@ -43,9 +43,11 @@ export interface Variable {
  * Reads a template. `name` says in an error which one it was, e.g. `--prompt`.
  *
  * @example
+ * ```ts
  * import * as Template from "llm-batch/Template"
  *
  * const template = Template.parse("--prompt", "Is this spam? {{text}}")
+ * ```
  *
  * @since 0.1.0
  * @category constructors

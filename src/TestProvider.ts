@@ -9,11 +9,13 @@
  * - `readResults`: the results of a run, read back.
  *
  * @example
+ * ```ts
  * import { assert, it } from "@effect/vitest"
  * import * as Effect from "effect/Effect"
  * import * as Fiber from "effect/Fiber"
  * import * as TestClock from "effect/TestClock"
  * import { Pipeline } from "llm-batch/Pipeline"
+ * import { RequestDefaults } from "llm-batch/Request"
  * import * as Source from "llm-batch/Source"
  * import * as TestProvider from "llm-batch/TestProvider"
  *
@@ -21,7 +23,8 @@
  *   Effect.gen(function*() {
  *     const pipeline = yield* Pipeline
  *     const questions = Source.fromRows([{ id: "quick", prompt: "2 + 2" }, { id: "slow", prompt: "P = NP?" }])
- *     const running = yield* Effect.fork(pipeline.run(questions))
+ *     const defaults = new RequestDefaults({ model: "any" })
+ *     const running = yield* Effect.fork(pipeline.run(questions, { defaults }))
  *     yield* TestClock.adjust("25 hours")
  *     const report = yield* Fiber.join(running)
  *     const results = yield* TestProvider.readResults(report)
@@ -32,6 +35,7 @@
  *   }).pipe(Effect.provide(TestProvider.layerPipeline({
  *     answeredAfter: ({ prompt }) => prompt === "2 + 2" ? "1 hour" : "3 days"
  *   }))))
+ * ```
  *
  * @since 0.1.0
  */
@@ -144,6 +148,7 @@ export type Fault = Data.TaggedEnum<{
  * Constructors and matchers of `Fault`.
  *
  * @example
+ * ```ts
  * import { Fault, type Script } from "llm-batch/TestProvider"
  *
  * const script: Script = {
@@ -153,6 +158,7 @@ export type Fault = Data.TaggedEnum<{
  *     download: [Fault.Cut({ bytes: 20 })]
  *   }
  * }
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -422,7 +428,7 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
           return Effect.succeed(TestBatch.snapshot(batch, now))
         }),
       find: (tag, since, exclude) =>
-        call("find", tag.shard, (now) => {
+        call<Provider.Finding>("find", tag.shard, (now) => {
           const candidates = batches.filter((batch) =>
             isListed(now)(batch)
             && batch.createdAt >= DateTime.toEpochMillis(since)
@@ -535,6 +541,7 @@ const layerLock = Layer.sync(RunLock, () => {
  * Without it a run lives on the machine's own disk.
  *
  * @example
+ * ```ts
  * import * as Layer from "effect/Layer"
  * import * as Pipeline from "llm-batch/Pipeline"
  * import * as Poll from "llm-batch/stage/Poll"
@@ -546,6 +553,7 @@ const layerLock = Layer.sync(RunLock, () => {
  *   Layer.provideMerge(TestProvider.layer({ answeredAfter: () => "2 hours" })),
  *   Layer.provideMerge(TestProvider.layerDisk)
  * )
+ * ```
  *
  * @since 0.1.0
  * @category layers

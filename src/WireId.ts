@@ -32,9 +32,11 @@ export const makeRunTag: Effect.Effect<string> = Effect.map(
  * The wire id of a row.
  *
  * @example
+ * ```ts
  * import * as WireId from "llm-batch/WireId"
  *
  * WireId.make("k3f9a2x7qd", 17) // "k3f9a2x7qd-17"
+ * ```
  *
  * @since 0.1.0
  * @category constructors

@@ -10,6 +10,14 @@
 /**
  * @since 0.1.0
  */
+export * as Answers from "./Answers.js"
+/**
+ * @since 0.1.0
+ */
+export * as Anthropic from "./provider/Anthropic.js"
+/**
+ * @since 0.1.0
+ */
 export * as Batch from "./Batch.js"
 /**
  * @since 0.1.0
@@ -18,11 +26,19 @@ export * as BatchError from "./BatchError.js"
 /**
  * @since 0.1.0
  */
+export * as Build from "./stage/Build.js"
+/**
+ * @since 0.1.0
+ */
 export * as BuildOptions from "./BuildOptions.js"
 /**
  * @since 0.1.0
  */
 export * as ChatCompletion from "./ChatCompletion.js"
+/**
+ * @since 0.1.0
+ */
+export * as Fetch from "./stage/Fetch.js"
 /**
  * @since 0.1.0
  */
@@ -38,11 +54,23 @@ export * as Manifest from "./Manifest.js"
 /**
  * @since 0.1.0
  */
+export * as Normalize from "./stage/Normalize.js"
+/**
+ * @since 0.1.0
+ */
+export * as OpenAi from "./provider/OpenAi.js"
+/**
+ * @since 0.1.0
+ */
 export * as Outcome from "./Outcome.js"
 /**
  * @since 0.1.0
  */
 export * as Pipeline from "./Pipeline.js"
+/**
+ * @since 0.1.0
+ */
+export * as Poll from "./stage/Poll.js"
 /**
  * @since 0.1.0
  */
@@ -54,15 +82,11 @@ export * as ProviderError from "./ProviderError.js"
 /**
  * @since 0.1.0
  */
-export * as Anthropic from "./provider/Anthropic.js"
-/**
- * @since 0.1.0
- */
-export * as OpenAi from "./provider/OpenAi.js"
-/**
- * @since 0.1.0
- */
 export * as RawResults from "./RawResults.js"
+/**
+ * @since 0.1.0
+ */
+export * as Replay from "./Replay.js"
 /**
  * @since 0.1.0
  */
@@ -106,27 +130,11 @@ export * as Source from "./Source.js"
 /**
  * @since 0.1.0
  */
-export * as Build from "./stage/Build.js"
-/**
- * @since 0.1.0
- */
-export * as Fetch from "./stage/Fetch.js"
-/**
- * @since 0.1.0
- */
-export * as Normalize from "./stage/Normalize.js"
-/**
- * @since 0.1.0
- */
-export * as Poll from "./stage/Poll.js"
+export * as Step from "./Step.js"
 /**
  * @since 0.1.0
  */
 export * as Submit from "./stage/Submit.js"
-/**
- * @since 0.1.0
- */
-export * as Step from "./Step.js"
 /**
  * @since 0.1.0
  */
@@ -139,6 +147,10 @@ export * as Tally from "./Tally.js"
  * @since 0.1.0
  */
 export * as Template from "./Template.js"
+/**
+ * @since 0.1.0
+ */
+export * as TestProvider from "./TestProvider.js"
 /**
  * @since 0.1.0
  */

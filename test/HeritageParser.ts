@@ -25,8 +25,7 @@ export type Row = Record<(typeof columns)[number], string>
 const member = (value: unknown, name: string | number): unknown =>
   typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined
 
-const at = (value: unknown, ...path: ReadonlyArray<string | number>): unknown =>
-  path.reduce<unknown>(member, value)
+const at = (value: unknown, ...path: ReadonlyArray<string | number>): unknown => path.reduce<unknown>(member, value)
 
 const cell = (value: unknown): string => typeof value === "string" || typeof value === "number" ? String(value) : ""
 

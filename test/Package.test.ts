@@ -57,7 +57,10 @@ const importAll = (names: ReadonlyArray<string>): Readonly<Record<string, string
   return JSON.parse(stdout)
 }
 
-const isPrivate = (module: string) => /^(?:bin|cli|internal)(?:\/|$)/.test(module)
+const isPrivate = (module: string) =>
+  /^(?:bin|cli|internal|ledger)(?:\/|$)/.test(module)
+  || /^provider\/(?!(?:Anthropic|OpenAi)$)/.test(module)
+  || /^emulator\/(?!(?:Books|Emulator|FaultPlan|Options)$)/.test(module)
 
 /** The names of the modules in a folder of the package, as a user would write them: `stage/Build`. */
 const modules = (folder: string, extension: string) =>

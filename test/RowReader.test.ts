@@ -178,6 +178,23 @@ describe("RowReader", () => {
       )
     })
 
+    it("a record whose body is text, for a template", () => {
+      const request = one("{\"subject\":\"Hi\",\"body\":\"Win!\",\"params\":[1]}", { prompt: "{{subject}}: {{body}}" })
+      assert.deepStrictEqual(request.body.messages, [user("Hi: Win!")])
+    })
+
+    it("messages with a system text beside them", () => {
+      const messages = [user("q")]
+      assert.deepStrictEqual(one(JSON.stringify({ system: "s", messages }), { defaults: { system: "S" } }).body, {
+        model: "m",
+        messages: [system("s"), user("q")]
+      })
+      fails(
+        JSON.stringify({ system: "s", messages: [system("t"), user("q")] }),
+        "in.jsonl:1: system: the row has a system message among its messages too."
+      )
+    })
+
     it("embeddings", () => {
       const setup: Setup = { embedding: true, defaults: { dimensions: 256, system: "s", temperature: 1 } }
       const body = { model: "m", input: "q", dimensions: 256 }
@@ -450,7 +467,7 @@ describe("RowReader", () => {
       ["{\"prompt\":\"q\",\"temperature\":-1}", "temperature: found the number -1."],
       ["{\"prompt\":\"q\",\"top_p\":1.5}", "top_p: found the number 1.5. It must be a number from 0 to 1."],
       ["{\"prompt\":\"q\",\"max_tokens\":0}", "max_tokens: found the number 0. It must be a whole number above 0."],
-      ["{\"prompt\":\"q\",\"max_tokens\":1e400}", "max_tokens: found the number"],
+      ["{\"prompt\":\"q\",\"max_tokens\":1e400}", "max_tokens: found the number Infinity."],
       ["{\"prompt\":\"q\",\"stop\":[\"\"]}", "stop: found a list."],
       ["{\"prompt\":\"q\",\"response_format\":\"json\"}", "response_format: found the string \"json\"."],
       ["{\"prompt\":\"q\",\"reasoning_effort\":3}", "reasoning_effort: found the number 3."],

@@ -88,15 +88,17 @@ export const createdAt = (print: Fingerprint.Fingerprint): number => 1_795_000_0
 
 const sum = /(-?\d{1,9})\s*([+*x×-])\s*(-?\d{1,9})/
 
+/** Only the beginning of a prompt is looked at, since prompts may be long and rows many. */
 const madeUp = (seed: number, prompt: string): string => {
-  const match = sum.exec(prompt)
+  const beginning = prompt.slice(0, 500)
+  const match = sum.exec(beginning)
   if (match !== null) {
     const [left, right] = [Number(match[1]), Number(match[3])]
     return String(match[2] === "+" ? left + right : match[2] === "-" ? left - right : left * right)
   }
-  const words = prompt.trim().replace(/\s+/g, " ")
+  const words = beginning.trim().replace(/\s+/g, " ")
   const start = words.length > 80 ? `${words.slice(0, 80)}...` : words
-  return /\d/.test(prompt) && prompt.includes("?")
+  return /\d/.test(beginning) && prompt.includes("?")
     ? `Taking "${start}" step by step.\n#### ${Fingerprint.make(seed, prompt).int(0, 1000)}`
     : `About "${start}": noted.`
 }

@@ -15,7 +15,7 @@ import type { Refused } from "./Refused.js"
 import * as ResultFile from "./ResultFile.js"
 import * as ResultLines from "./ResultLines.js"
 import * as RowStore from "./RowStore.js"
-import * as State from "./State.js"
+import type * as State from "./State.js"
 
 /**
  * Who calls: the account that owns what is made, and a fingerprint of the key, never the key.
@@ -50,8 +50,9 @@ const endingOf = (rows: RowStore.RowIndex): "expired" | "cancelled" | undefined 
   return ending
 }
 
-const struck = (state: State.State, share: number, what: string): boolean =>
-  share > 0 && Fingerprint.make(state.options.seed, `${what} ${state.batches.size}`).fraction(0) < share
+/** Whether a share of batches has the batch of this number in it. */
+const struck = (state: State.State, share: number, what: string, order: number): boolean =>
+  Fingerprint.make(state.options.seed, `${what} ${order}`).fraction(0) < share
 
 const timeline = (state: State.State, batch: State.StoredBatch): Lifecycle.Timeline => {
   const { options } = state
@@ -128,14 +129,15 @@ const make = (state: State.State, caller: Caller, fields: Fields): Effect.Effect
           if (batch.provider === "openai") addResultFiles(state, batch, settled)
         }))
     })))
+    const order = state.batches.size + state.deleted.size
     const batch: State.StoredBatch = {
       ...fields,
       ...caller,
       id: state.newId(fields.provider === "openai" ? "batch_" : "msgbatch_01"),
-      order: state.next(),
+      order,
       createdAt: state.time.now(),
       plan: state.faults,
-      expires: struck(state, state.faults.expireBatches, "expire"),
+      expires: struck(state, state.faults.expireBatches, "expire", order),
       errors: [],
       scan: Effect.void,
       settle,
@@ -211,7 +213,7 @@ const scanOpenAi = (state: State.State, batch: State.StoredBatch): Effect.Effect
       const message = `Enqueued token limit reached for ${scanned.model} in organization org-emulator. ` +
         `Limit: ${limit} enqueued tokens. Please try again once some in_progress batches have been completed.`
       batch.errors.push(OpenAiScan.error("token_limit_exceeded", message))
-    } else if (struck(state, batch.plan.failBatches, "fail")) {
+    } else if (struck(state, batch.plan.failBatches, "fail", batch.order)) {
       batch.errors.push(OpenAiScan.error(batch.plan.failCode, "The batch could not be processed."))
     } else {
       batch.enqueuedTokens = scanned.tokens

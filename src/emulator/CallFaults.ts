@@ -21,11 +21,16 @@ const creates = new Set(["POST /v1/batches", "POST /v1/messages/batches"])
 const matches = (fault: CallFault, route: string): boolean =>
   fault.route.endsWith("*") ? route.startsWith(fault.route.slice(0, -1)) : fault.route === route
 
-/** Whether a fault strikes its next matching call; it is counted only when it does. */
-const takes = (state: State, key: unknown, fault: CallFault): boolean => {
+const strikesOf = (state: State, key: unknown) => {
   const strikes = state.strikes.get(key) ?? { seen: 0, struck: 0 }
   state.strikes.set(key, strikes)
   strikes.seen += 1
+  return strikes
+}
+
+/** Whether a fault strikes its next matching call; it is counted only when it does. */
+const takes = (state: State, key: unknown, fault: CallFault): boolean => {
+  const strikes = strikesOf(state, key)
   if (strikes.seen <= fault.skip || (fault.first !== undefined && strikes.struck >= fault.first)) return false
   const drawn = fault.share === 1
     ? 0
@@ -43,18 +48,17 @@ const shares = (plan: FaultPlan): ReadonlyArray<readonly [number, CallFault]> =>
 ]
 
 /**
- * The fault that strikes a call before anything is done, or whose `cut` strikes its answer; `n` counts the calls of the
- * route.
+ * The fault that strikes a call before anything is done, or whose `cut` strikes its answer.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const before = (state: State, route: string, n: number): CallFault | undefined => {
+export const before = (state: State, route: string): CallFault | undefined => {
   const plan = state.faults
   for (const fault of plan.calls) {
     if (!fault.afterSuccess && matches(fault, route) && takes(state, fault, fault)) return fault
   }
-  const print = Fingerprint.make(state.options.seed, `${route} ${n}`)
+  const print = Fingerprint.make(state.options.seed, `${route} ${strikesOf(state, route).seen}`)
   let upTo = 0
   for (const [share, fault] of shares(plan)) {
     upTo += share

@@ -199,12 +199,6 @@ const record = (state: State, route: string, status: string): void => {
   statuses.set(status, (statuses.get(status) ?? 0) + 1)
 }
 
-const callsOf = (state: State, route: string): number => {
-  let calls = 0
-  for (const count of state.calls.get(route)?.values() ?? []) calls += count
-  return calls
-}
-
 /** What a call is answered, faults included; what is struck is in the books before it is carried out. */
 const answered = (
   state: State,
@@ -214,7 +208,7 @@ const answered = (
   handled: Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest>
 ) =>
   Effect.gen(function*() {
-    const fault = CallFaults.before(state, route, callsOf(state, route))
+    const fault = CallFaults.before(state, route)
     if (fault !== undefined && fault.kind !== "cut") {
       record(state, route, fault.kind === "status" ? String(fault.status) : fault.kind)
       return yield* CallFaults.strike(state, fault, provider, requestId, undefined)
@@ -295,7 +289,7 @@ export const page = <A extends { readonly id: string }>(
   const indexOf = (id: string): number => items.findIndex((item) => item.id === id)
   const id = cursor.after ?? cursor.before ?? undefined
   if (id !== undefined && indexOf(id) < 0)
-    return Refused.invalid(`No item with the id '${id}' was found.`, "after", null, 404)
+    return Refused.invalid(`No item with the id '${id}' was found.`, "after", "invalid_value")
   if (cursor.before !== undefined && cursor.before !== null) {
     const end = indexOf(cursor.before)
     return Effect.succeed({ items: items.slice(Math.max(0, end - limit), end), more: end > limit })

@@ -25,8 +25,29 @@ export interface JsonObject {
 /** Whatever `JSON.parse` gives is JSON; this only says so. */
 const isJson = (_value: unknown): _value is Json => true
 
+/** Providers refuse what is nested deeper than anybody means it; and it could be read here, but not be written again. */
+const deepest = 1000
+
+const isTooDeep = (text: string): boolean => {
+  let depth = 0
+  let quoted = false
+  // Anything shorter has no room for as many brackets.
+  for (let i = 0; text.length > 2 * deepest && i < text.length; i++) {
+    const char = text.charCodeAt(i)
+    if (quoted) {
+      if (char === 0x5c) i += 1
+      else if (char === 0x22) quoted = false
+    } else if (char === 0x22) quoted = true
+    else if (char === 0x7b || char === 0x5b) {
+      depth += 1
+      if (depth > deepest) return true
+    } else if (char === 0x7d || char === 0x5d) depth -= 1
+  }
+  return false
+}
+
 /**
- * The value of a JSON text, or `undefined` when the text is not JSON.
+ * The value of a JSON text, or `undefined` when the text is not JSON, or is nested more than 1,000 deep.
  *
  * @since 0.1.0
  * @category parsing
@@ -34,7 +55,7 @@ const isJson = (_value: unknown): _value is Json => true
 export const parse = (text: string): Json | undefined => {
   try {
     const value: unknown = JSON.parse(text)
-    return isJson(value) ? value : undefined
+    return isJson(value) && !isTooDeep(text) ? value : undefined
   } catch {
     return undefined
   }

@@ -117,7 +117,7 @@ export interface State {
   readonly calls: Map<string, Map<string, number>>
   /** How often a request body met its fault. */
   readonly faulted: Map<string, number>
-  /** How often each fault of calls was asked about, and how often it struck. */
+  /** How often each fault of calls, and each route, was asked about, and how often the fault struck. */
   readonly strikes: Map<unknown, { seen: number; struck: number }>
   /** Answers that were given directly, outside of any batch. */
   readonly direct: { calls: number; inputTokens: number; outputTokens: number }

@@ -75,6 +75,10 @@ class CsvReader implements RowReader {
       this.carriedBytes += bytes.length - end
     }
     if (this.carriedBytes + this.pending.length > longestLine) {
+      this.worthwhile = 0
+      this.parse()
+    }
+    if (this.carriedBytes + this.pending.length > longestLine) {
       this.errors.line = this.pendingLine
       throw this.pending === "" ? tooLong(this.errors) : this.neverClosed()
     }

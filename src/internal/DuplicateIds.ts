@@ -36,8 +36,13 @@ interface Range {
 
 const partitions = 256
 
-/** Characters of a partition that wait in memory for its file. */
-const partitionBuffer = 1 << 15
+/** Bytes of a partition that wait in memory for its file. */
+const partitionBytes = 1 << 15
+
+interface Partition {
+  readonly waiting: Buffer
+  bytes: number
+}
 
 /** FNV-1a over UTF-16 units. */
 const partitionOf = (id: string): number => {
@@ -46,12 +51,17 @@ const partitionOf = (id: string): number => {
   return (hash ^ (hash >>> 16)) & (partitions - 1)
 }
 
-/** The row whose number an id is: its decimal digits without leading zeros. */
-const rowNumberIn = (id: string): number | undefined => {
+/** Whether an id can be a number without leading zeros: a look that spares most ids the making of a string. */
+const maybeNumber = (id: string): boolean => {
   const first = id.charCodeAt(0)
-  if (first < 49 || first > 57 || id.length > 15) return undefined
+  return first >= 49 && first <= 57 && id.length <= 15
+}
+
+/** The row whose number an id is, written as numbers are. */
+const rowNumberIn = (id: string): number | undefined => {
+  if (!maybeNumber(id)) return undefined
   const number = Number(id)
-  return String(number) === id ? number : undefined
+  return Number.isInteger(number) && String(number) === id ? number : undefined
 }
 
 /** The ids of one input. */
@@ -59,7 +69,7 @@ export class DuplicateIds {
   private readonly map = new Map<string, number>()
   private readonly ranges: Array<Range> = []
   private row = 0
-  private spilled: Array<string> | undefined
+  private spilled: ReadonlyArray<Partition> | undefined
 
   constructor(private readonly directory: string, private readonly disk: Disk, private readonly limits: Limits) {}
 
@@ -69,7 +79,7 @@ export class DuplicateIds {
    */
   add(id: string, line: number): number | undefined {
     const row = ++this.row
-    const own = id === String(row)
+    const own = maybeNumber(id) && id === String(row)
     if (own && this.extendRanges(row, line - row)) return this.map.size === 0 ? undefined : this.map.get(id)
     const known = this.map.get(id) ?? (own ? undefined : this.lineInRanges(id))
     if (known !== undefined) return known
@@ -146,23 +156,32 @@ export class DuplicateIds {
     if (this.spilled === undefined) {
       this.disk.remove(this.directory)
       this.disk.makeDirectory(this.directory)
-      this.spilled = Array.from({ length: partitions }, () => "")
+      this.spilled = Array.from({ length: partitions }, () => ({ waiting: Buffer.alloc(partitionBytes), bytes: 0 }))
     }
-    const partition = partitionOf(id)
-    const waiting = `${this.spilled[partition] ?? ""}${line} ${JSON.stringify(id)}\n`
-    this.spilled[partition] = waiting
-    if (waiting.length >= partitionBuffer) this.flush(partition)
+    const index = partitionOf(id)
+    const partition = this.spilled[index]
+    if (partition === undefined) return
+    // As JSON, an id holds no newline, and lone surrogates survive.
+    const text = `${line} ${JSON.stringify(id)}\n`
+    const most = text.length * 3
+    if (partition.bytes + most > partitionBytes) this.flush(index)
+    if (most > partitionBytes) this.write(index, Buffer.from(text))
+    else partition.bytes += partition.waiting.write(text, partition.bytes)
   }
 
-  private flush(partition: number): void {
-    const waiting = this.spilled?.[partition] ?? ""
-    if (this.spilled === undefined || waiting === "") return
-    this.spilled[partition] = ""
-    this.using(partition, "append", (handle) => writeAll(handle, Buffer.from(waiting)))
+  private flush(index: number): void {
+    const partition = this.spilled?.[index]
+    if (partition === undefined || partition.bytes === 0) return
+    this.write(index, partition.waiting.subarray(0, partition.bytes))
+    partition.bytes = 0
   }
 
-  private using<A>(partition: number, mode: "append" | "read", work: (handle: Handle) => A): A {
-    const handle = this.disk.open(this.path(partition), mode)
+  private write(index: number, bytes: Uint8Array): void {
+    this.using(index, "append", (handle) => writeAll(handle, bytes))
+  }
+
+  private using<A>(index: number, mode: "append" | "read", work: (handle: Handle) => A): A {
+    const handle = this.disk.open(this.path(index), mode)
     try {
       return work(handle)
     } finally {

@@ -51,7 +51,7 @@ export class InputColumns {
     // A retry asks for rows again that the first attempt has records of.
     this.waiting = [...shards]
       .filter((shard) => shard.attempt === 1)
-      .sort((one, other) => one.firstRow - other.firstRow)
+      .toSorted((one, other) => one.firstRow - other.firstRow)
   }
 
   /** The columns of the next row; none where the row was nothing but a request. */

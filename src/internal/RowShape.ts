@@ -40,6 +40,8 @@ const nameList = (names: ReadonlyArray<string>): string =>
     ? "The row has none"
     : `The row has: ${names.slice(0, 20).join(", ")}${names.length > 20 ? `, and ${names.length - 20} more` : ""}`
 
+const question = (content: string) => ({ role: "user", content })
+
 /** Makes the reader of parsed rows. */
 export const make = (errors: RowErrors, options: RowReaderOptions, templates: Templates): RowShape => {
   const { defaults, embedding, idColumn, variables } = options
@@ -93,23 +95,23 @@ export const make = (errors: RowErrors, options: RowReaderOptions, templates: Te
   const defaultSystem = (record: JsonObject): string | undefined =>
     templates.system === null ? defaults.system : render(templates.system, record)
 
-  const systemMessage = (content: string) => ({ role: "system", content })
-
-  /** The messages of a prompt; the row's own system text wins, and an empty one means none. */
-  const messagesOf = (record: JsonObject, ownSystem: unknown, prompt: string): ReadonlyArray<unknown> => {
-    const system = ownSystem ?? defaultSystem(record)
-    if (system !== undefined && typeof system !== "string") {
-      throw errors.make({ field: "system", problem: `found ${describe(system)}`, remedy: "It must be a string." })
-    }
-    const user = { role: "user", content: prompt }
-    return system === undefined || system === "" ? [user] : [systemMessage(system), user]
+  /** Messages with a system message before them: the row's own, of which an empty one means none, or the default. */
+  const withSystem = (record: JsonObject, own: unknown, messages: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
+    const content = own ?? defaultSystem(record)
+    if (content === undefined || content === "") return messages
+    if (typeof content === "string") return [{ role: "system", content }, ...messages]
+    throw errors.make({ field: "system", problem: `found ${describe(content)}`, remedy: "It must be a string." })
   }
 
-  /** The messages that a row has, with the default system message where they have none. */
-  const withSystem = (record: JsonObject, value: unknown, path: string): ReadonlyArray<unknown> => {
+  const messagesOf = (record: JsonObject, own: unknown, value: unknown, path: string): ReadonlyArray<unknown> => {
     const messages = messagesIn(errors, value, path)
-    const system = hasSystem(errors, messages, path) ? undefined : defaultSystem(record)
-    return system === undefined || system === "" ? messages : [systemMessage(system), ...messages]
+    if (!hasSystem(errors, messages, path)) return withSystem(record, own, messages)
+    if (own === undefined || own === null) return messages
+    throw errors.make({
+      field: "system",
+      problem: "the row has a system message among its messages too",
+      remedy: "Keep one of them."
+    })
   }
 
   const request = (
@@ -182,7 +184,7 @@ export const make = (errors: RowErrors, options: RowReaderOptions, templates: Te
     const id = idMember(record)
     const made = embedding
       ? embeddingBody(body, "body.", body.input, "body.input")
-      : chatBody(body, "body.", withSystem(record, body.messages, "body."))
+      : chatBody(body, "body.", messagesOf(record, undefined, body.messages, "body."))
     const columns = columnsWithout(record, (name) => name === "body" || name === id)
     return request(embedding ? "embedding" : "chat", row, idOf(record, id, row, text), made, columns)
   }
@@ -198,19 +200,19 @@ export const make = (errors: RowErrors, options: RowReaderOptions, templates: Te
     const id = idOf(record, idMember(record), row, text)
     return embedding
       ? request("embedding", row, id, embeddingBody({}, "", prompt, "prompt"), record)
-      : request("chat", row, id, chatBody({}, "", messagesOf(record, undefined, prompt)), record)
+      : request("chat", row, id, chatBody({}, "", withSystem(record, undefined, [question(prompt)])), record)
   }
 
   const fromMessages = (record: JsonObject, row: number, text: string | null): Request => {
     const id = idMember(record)
     const own: Members = {}
     const columns = columnsWithout(record, (name) => {
-      if (name === id || name === "messages") return true
+      if (name === id || name === "messages" || name === "system") return true
       if (!chatMembers.has(name)) return false
       own[name] = record[name]
       return true
     })
-    const body = chatBody(own, "", withSystem(record, record.messages, ""))
+    const body = chatBody(own, "", messagesOf(record, record.system, record.messages, ""))
     return request("chat", row, idOf(record, id, row, text), body, columns)
   }
 
@@ -246,7 +248,7 @@ export const make = (errors: RowErrors, options: RowReaderOptions, templates: Te
       })
     }
     const system = text === null && record.system === "" ? undefined : record.system
-    return request("chat", row, customId, chatBody(own, "", messagesOf(record, system, prompt)), columns)
+    return request("chat", row, customId, chatBody(own, "", withSystem(record, system, [question(prompt)])), columns)
   }
 
   const promptMember = (record: JsonObject): string | undefined => {
@@ -267,11 +269,14 @@ export const make = (errors: RowErrors, options: RowReaderOptions, templates: Te
     })
   }
 
+  const holdsRequest = (member: unknown): boolean =>
+    templates.prompt === null ? member !== undefined : isJsonObject(member)
+
   return (record, row, text) => {
-    // A column of a table may be called body or params; only JSON rows have requests in them.
+    // A column may be called body or params: in a table always, and where there is a template to use it.
     if (text !== null) {
-      if (record.body !== undefined) return fromBody(record, row, text)
-      if (record.params !== undefined) {
+      if (holdsRequest(record.body)) return fromBody(record, row, text)
+      if (holdsRequest(record.params)) {
         return native(record, row, text, "params", bodyOf(record, "params"), {
           provider: "anthropic",
           endpoint: "/v1/messages"

@@ -141,13 +141,15 @@ const wordsOf = (error: unknown): string => {
   const answer = Predicate.hasProperty(error, "error") ? error.error : undefined
   const inner = Predicate.hasProperty(answer, "error") ? answer.error : answer
   if (Predicate.hasProperty(inner, "message") && typeof inner.message === "string") {
-    const code = [Predicate.hasProperty(inner, "code") && inner.code, Predicate.hasProperty(inner, "type") && inner.type]
-      .find((name) => typeof name === "string" && name !== "")
-    return code === undefined ? inner.message : `${inner.message} (${String(code)})`
+    const name = textMember(inner, "code") ?? textMember(inner, "type")
+    return name === undefined ? inner.message : `${inner.message} (${name})`
   }
   if (statusOf(error) === null && error.cause instanceof Error) return wordsOf(error.cause)
   return error.message.replace(/^\d{3} /, "")
 }
+
+const textMember = (value: object, name: "code" | "type"): string | undefined =>
+  Predicate.hasProperty(value, name) && typeof value[name] === "string" && value[name] !== "" ? value[name] : undefined
 
 const htmlTitle = (words: string): string | undefined => {
   if (!/<(!doctype html|html|head|body)\b/i.test(words)) return undefined

@@ -5,9 +5,11 @@
  * for by its time of creation and its number of rows, and proved by the wire ids in its results.
  *
  * @example
+ * ```ts
  * import * as Anthropic from "llm-batch/provider/Anthropic"
  *
  * const provider = Anthropic.layerConfig()
+ * ```
  *
  * @since 0.1.0
  */

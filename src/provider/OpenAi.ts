@@ -5,9 +5,11 @@
  * so that a lost one can be found again.
  *
  * @example
+ * ```ts
  * import * as OpenAi from "llm-batch/provider/OpenAi"
  *
  * const provider = OpenAi.layerConfig()
+ * ```
  *
  * @since 0.1.0
  */
@@ -26,7 +28,15 @@ import type { BatchSnapshot, InputReference, ResultFile } from "../Batch.js"
 import * as HttpTransport from "../internal/HttpTransport.js"
 import * as RequestBody from "../internal/RequestBody.js"
 import * as SdkError from "../internal/SdkError.js"
-import { Account, type Capabilities, Finding, type Limits, Provider, type Service, type ShardBytes } from "../Provider.js"
+import {
+  Account,
+  type Capabilities,
+  Finding,
+  type Limits,
+  Provider,
+  type Service,
+  type ShardBytes
+} from "../Provider.js"
 import { ProviderError } from "../ProviderError.js"
 import { isJsonObject } from "../Request.js"
 import type { Shard, SubmitTag } from "../Shard.js"
@@ -92,8 +102,10 @@ export const make = (options: Options = {}): Service => {
 
   const read = <A>(operation: string, run: (client: Client, signal: AbortSignal, now: DateTime.Utc) => Promise<A>) =>
     misconfigured === undefined
-      ? Effect.flatMap(DateTime.now, (now) =>
-        SdkError.reading(callOf(operation), async (signal) => run(await client(), signal, now)))
+      ? Effect.flatMap(
+        DateTime.now,
+        (now) => SdkError.reading(callOf(operation), async (signal) => run(await client(), signal, now))
+      )
       : Effect.fail(unusable(operation, misconfigured))
 
   const submit = <A>(operation: string, run: (client: Client, signal: AbortSignal) => Promise<A>) =>
@@ -194,11 +206,17 @@ export const make = (options: Options = {}): Service => {
       const response = await client.batches.cancel(batchId, { signal, timeout: shortTimeout }).asResponse()
       return describe(await SdkError.readJson(response), now).snapshot
     }).pipe(
-      Effect.catchIf((error) => error.status === 400 || error.status === 409, (error) =>
-        Effect.flatMap(retrieve(batchId), (snapshot) =>
-          snapshot.status === "ended" || snapshot.status === "cancelling"
-            ? Effect.succeed(snapshot)
-            : Effect.fail(error)))
+      Effect.catchIf(
+        (error) => error.status === 400 || error.status === 409,
+        (error) =>
+          Effect.flatMap(
+            retrieve(batchId),
+            (snapshot) =>
+              snapshot.status === "ended" || snapshot.status === "cancelling"
+                ? Effect.succeed(snapshot)
+                : Effect.fail(error)
+          )
+      )
     )
   )
 
@@ -395,9 +413,9 @@ const findingOf = (tag: SubmitTag, batches: ReadonlyArray<DescribedBatch>, marks
   if (first !== undefined && others.length === 0 && first.metadata?.[marks.sha256] === tag.sha256) {
     return Finding.Found({ snapshot: first.snapshot })
   }
-  const candidates = first !== undefined || marksAreKept ? claimed : batches.filter(({ snapshot }) =>
-    snapshot.counts.total === tag.rows || snapshot.counts.total === 0
-  )
+  const candidates = first !== undefined || marksAreKept ?
+    claimed :
+    batches.filter(({ snapshot }) => snapshot.counts.total === tag.rows || snapshot.counts.total === 0)
   return candidates.length === 0 ? Finding.Absent() : Finding.Ambiguous({ candidates: candidates.map(snapshotOf) })
 }
 

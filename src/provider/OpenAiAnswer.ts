@@ -40,14 +40,14 @@ export const errorOf = (error: unknown): RowProblem | null => {
     return error.trim() === "" ? null : { code: /^\w+$/.test(error) ? error : "error", message: error }
   }
   if (!isJsonObject(error)) return null
-  const code = [error.code, error.type].find((name) =>
-    (typeof name === "string" && name !== "") || typeof name === "number"
-  )
+  const code = codeOf(error.code) ?? codeOf(error.type)
   const message = typeof error.message === "string" && error.message !== "" ? error.message : undefined
   if (code === undefined && message === undefined) return null
-  const name = code === undefined ? "error" : String(code)
-  return { code: name, message: message ?? name }
+  return { code: code ?? "error", message: message ?? code ?? "error" }
 }
+
+const codeOf = (code: unknown): string | undefined =>
+  typeof code === "string" && code !== "" ? code : typeof code === "number" ? String(code) : undefined
 
 /**
  * What is wrong with a row by its HTTP status and body; `null` when it has been answered.

@@ -117,7 +117,7 @@ const failed = (
   return {
     outcome,
     id,
-    code: error.code,
+    code: error.code.toWellFormed(),
     message: error.message.toWellFormed(),
     retryable: outcome !== "errored" || canPass(error.code, response?.statusCode ?? 0),
     response: response === null ? null : { ...response, body: paidFor(response.body) }

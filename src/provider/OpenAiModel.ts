@@ -58,7 +58,7 @@ export const refusal = (
   if (!sampling.has(field) || value === sampling.get(field)) return undefined
   const name = baseName(model)
   if (alwaysReasons(name)) {
-    return field === "stop" && /^o1/.test(name) ? undefined : `it always reasons, and takes ${allowed(field)}`
+    return field === "stop" && name.startsWith("o1") ? undefined : `it always reasons, and takes ${allowed(field)}`
   }
   const effort = typeof reasoningEffort === "string" ? reasoningEffort : "none"
   return isReasoning(model) && effort !== "none" && field !== "stop"

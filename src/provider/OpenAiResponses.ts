@@ -84,9 +84,9 @@ export const fromChat = (body: JsonObject): JsonObject => {
     input: inputOf(body.messages),
     text: textOf(body),
     reasoning: isAbsent(body.reasoning_effort) ? undefined : { effort: body.reasoning_effort },
-    tools: isAbsent(body.tools) ? undefined : listOf(body.tools, "tools").map((tool, index) =>
-      toolOf(tool, `tools[${index}]`)
-    ),
+    tools: isAbsent(body.tools) ?
+      undefined :
+      listOf(body.tools, "tools").map((tool, index) => toolOf(tool, `tools[${index}]`)),
     tool_choice: isAbsent(body.tool_choice) ? undefined : toolChoiceOf(body.tool_choice, "tool_choice"),
     include: body.logprobs === true ? ["message.output_text.logprobs"] : undefined,
     ...Object.fromEntries(shared.map((field) => [field, body[field]]))
@@ -103,7 +103,11 @@ const unsupported = (field: string, reason: string, remedy: string | null) =>
 
 const checkPlaceless = (field: string, value: unknown): void => {
   if (!chatOnly.has(field)) {
-    throw unsupported(field, "it is not a field of Chat Completions", `${useChat}, which passes it on, or: ${writeNative}`)
+    throw unsupported(
+      field,
+      "it is not a field of Chat Completions",
+      `${useChat}, which passes it on, or: ${writeNative}`
+    )
   }
   if (JSON.stringify(value) !== chatOnly.get(field)) {
     throw unsupported(field, "only Chat Completions has it", useChat)

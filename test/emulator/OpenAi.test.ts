@@ -84,7 +84,7 @@ describe("emulator: OpenAI", () => {
       const tooMany = yield* H.failure(() => openai.batches.list({ limit: 101 }))
       assert.strictEqual(tooMany.status, 400)
       const strange = yield* H.failure(() => openai.batches.list({ after: "batch_nowhere" }))
-      assert.strictEqual(strange.status, 404)
+      assert.strictEqual(strange.status, 400)
     }))
 
   it.scopedLive("cancels: answered rows are kept, the others are told in the error file", () =>
@@ -203,6 +203,7 @@ describe("emulator: OpenAI", () => {
       ["empty_file", null, ""],
       ["empty_file", null, "\n\n"],
       ["invalid_json_line", 2, `${line(good)}\n{"custom_id": \n`],
+      ["invalid_json_line", 1, `{"custom_id":"a","body":${"[".repeat(100_000)}${"]".repeat(100_000)}}`],
       ["missing_required_parameter", 1, line({ method: "POST", url: "/v1/chat/completions", body: {} })],
       ["missing_required_parameter", 1, line({ custom_id: "a", url: "/v1/chat/completions", body: {} })],
       ["missing_required_parameter", 1, line({ custom_id: "a", method: "POST", url: "/v1/chat/completions" })],

@@ -50,7 +50,7 @@ describe("DuplicateIds", () => {
   it("finds an explicit id that is another row's number, before it or after it", () => {
     assert.deepStrictEqual(search(onLines("1", "2", "x", "2")), { id: "2", firstLine: 2, secondLine: 4 })
     assert.deepStrictEqual(search(onLines("3", "2", "3")), { id: "3", firstLine: 1, secondLine: 3 })
-    assert.isUndefined(search(onLines("02", "2", "2.0", "1e0")))
+    assert.isUndefined(search(onLines("1", "2", "1.5", "02", "2.0", "1e0")))
   })
 
   it("takes ids of any kind as they are", () => {

@@ -4,7 +4,8 @@ import { memberText } from "../../src/internal/JsonText.js"
 
 describe("memberText", () => {
   it("gives the text as it stands, numbers and spaces included", () => {
-    const line = "{\"id\":\"a\", \"response\" : { \"status_code\":200, \"body\":\t{ \"n\": 12345678901234567890, \"f\": 1.0 } }}"
+    const line =
+      "{\"id\":\"a\", \"response\" : { \"status_code\":200, \"body\":\t{ \"n\": 12345678901234567890, \"f\": 1.0 } }}"
     assert.strictEqual(memberText(line, "response", "body"), "{ \"n\": 12345678901234567890, \"f\": 1.0 }")
     assert.strictEqual(memberText(line, "response", "status_code"), "200")
     assert.strictEqual(memberText(line, "id"), "\"a\"")
@@ -27,7 +28,22 @@ describe("memberText", () => {
   it("finds what comes before the break of a broken text", () => {
     assert.strictEqual(memberText("{\"custom_id\":\"x-1\",\"response\":{\"body\":{\"a\":\"cut", "custom_id"), "\"x-1\"")
     assert.strictEqual(memberText("{\"custom_id\":\"x-1\",\"response\":{\"body\":{\"a\":\"cut", "response"), undefined)
-    for (const text of ["", "{", "{\"", "{\"a", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":\"", "[1]", "null", "{\"a\" 1}", "{a:1}"]) {
+    for (
+      const text of [
+        "",
+        "{",
+        "{\"",
+        "{\"a",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":\"",
+        "[1]",
+        "null",
+        "{\"a\" 1}",
+        "{a:1}"
+      ]
+    ) {
       assert.strictEqual(memberText(text, "a"), undefined, text)
     }
   })
@@ -40,7 +56,10 @@ describe("memberText", () => {
 
   it.prop(
     "agrees with JSON.parse",
-    [FastCheck.dictionary(FastCheck.string({ unit: "binary" }), FastCheck.jsonValue()), FastCheck.constantFrom(0, 1, 4)],
+    [
+      FastCheck.dictionary(FastCheck.string({ unit: "binary" }), FastCheck.jsonValue()),
+      FastCheck.constantFrom(0, 1, 4)
+    ],
     ([object, indent]) => {
       const text = JSON.stringify(object, null, indent)
       const parsed = JSON.parse(text) as Record<string, unknown>
@@ -52,7 +71,9 @@ describe("memberText", () => {
     }
   )
 
-  it.prop("never throws", [FastCheck.string({ unit: FastCheck.constantFrom("{", "}", "[", "]", "\"", "\\", ":", ",", "a", " ", "1") })], ([text]) => {
+  it.prop("never throws", [
+    FastCheck.string({ unit: FastCheck.constantFrom("{", "}", "[", "]", "\"", "\\", ":", ",", "a", " ", "1") })
+  ], ([text]) => {
     const found = memberText(text, "a")
     assert.isTrue(found === undefined || text.includes(found))
   })

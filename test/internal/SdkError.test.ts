@@ -71,7 +71,9 @@ describe("toSubmitError", () => {
   })
 
   it("keeps the provider's words, of either SDK", () => {
-    const openai = classify(answered(400, { error: { message: "Bad file.", type: "invalid_request_error", code: "x_y" } }))
+    const openai = classify(
+      answered(400, { error: { message: "Bad file.", type: "invalid_request_error", code: "x_y" } })
+    )
     assert.strictEqual(openai.detail, "Bad file. (x_y)")
     const anthropic = classify(
       AnthropicError.generate(
@@ -106,7 +108,8 @@ describe("toProviderError", () => {
   })
 
   it("reads Retry-After in all its forms", () => {
-    const wait = (headers: Record<string, string>, now = 0) => translate(answered(429, undefined, headers), now).retryAfterMillis
+    const wait = (headers: Record<string, string>, now = 0) =>
+      translate(answered(429, undefined, headers), now).retryAfterMillis
     assert.strictEqual(wait({ "retry-after": "7" }), 7_000)
     assert.strictEqual(wait({ "retry-after-ms": "250", "retry-after": "7" }), 250)
     assert.strictEqual(wait({ "retry-after": "99999999" }), 99_999_999_000)
@@ -138,7 +141,10 @@ describe("toProviderError", () => {
       assert.notInclude(SdkError.toSubmitError(call, 0)(error).message, "canary-9f")
     }
     assert.strictEqual(
-      SdkError.redact("Bad key sk-proj-abc_DEF-123 at https://me:pw@files.example.com/a?sig=s3cret#x, sorry", undefined),
+      SdkError.redact(
+        "Bad key sk-proj-abc_DEF-123 at https://me:pw@files.example.com/a?sig=s3cret#x, sorry",
+        undefined
+      ),
       "Bad key sk-*** at https://***@files.example.com/a sorry"
     )
   })
@@ -162,9 +168,13 @@ describe("reading", () => {
 
   it.effect("reads JSON whatever its content type says, and says what it is not", () =>
     Effect.gen(function*() {
-      const read = (text: string) => SdkError.reading(call, () => SdkError.readJson(new Response(text)))
-      assert.deepStrictEqual(yield* read("{\"a\":1}"), { a: 1 })
-      assert.strictEqual((yield* Effect.flip(read(""))).detail, "an empty answer")
-      assert.strictEqual((yield* Effect.flip(read("{\"a\":"))).detail, "not JSON: {\"a\":")
+      const read = (text: string) =>
+        Effect.match(SdkError.reading(call, () => SdkError.readJson(new Response(text))), {
+          onSuccess: (value) => `JSON ${JSON.stringify(value)}`,
+          onFailure: (error) => error.detail
+        })
+      assert.strictEqual(yield* read("{\"a\":1}"), "JSON {\"a\":1}")
+      assert.strictEqual(yield* read(""), "an empty answer")
+      assert.strictEqual(yield* read("{\"a\":"), "not JSON: {\"a\":")
     }))
 })

@@ -100,7 +100,10 @@ describe("a chat on /v1/responses", () => {
         json_schema: { name: "answer", description: "d", schema: { type: "object" }, strict: true }
       },
       tools: [
-        { type: "function", function: { name: "look", description: "Looks.", parameters: { type: "object" }, strict: true } },
+        {
+          type: "function",
+          function: { name: "look", description: "Looks.", parameters: { type: "object" }, strict: true }
+        },
         { type: "function", function: { name: "wait" } }
       ],
       tool_choice: { type: "function", function: { name: "look" } },
@@ -168,7 +171,10 @@ describe("a chat on /v1/responses", () => {
 
   it("translates the choices of tools, the formats and log probabilities", () => {
     const translate = (fields: JsonObject): unknown => {
-      const { input: _input, model: _model, ...rest } = body(chat({ model: "gpt-4.1", messages: hello, ...fields }), responses) as Record<string, unknown>
+      const { input: _input, model: _model, ...rest } = body(
+        chat({ model: "gpt-4.1", messages: hello, ...fields }),
+        responses
+      ) as Record<string, unknown>
       return rest
     }
     assert.deepStrictEqual(translate({ tool_choice: "required" }), { tool_choice: "required" })
@@ -296,7 +302,15 @@ describe("a chat on /v1/responses", () => {
 
 describe("a chat on /v1/chat/completions", () => {
   it("keeps its body, in its order, unknown fields included", () => {
-    const request = chat({ messages: hello, stop: ["\n"], seed: 7, n: 2, unheard_of: { a: null }, model: "gpt-4.1", max_tokens: 5 })
+    const request = chat({
+      messages: hello,
+      stop: ["\n"],
+      seed: 7,
+      n: 2,
+      unheard_of: { a: null },
+      model: "gpt-4.1",
+      max_tokens: 5
+    })
     assert.strictEqual(
       right(request, completions).text,
       "{\"custom_id\":\"k3f9a2x7qd-17\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":"
@@ -306,7 +320,9 @@ describe("a chat on /v1/chat/completions", () => {
   })
 
   it("gives reasoning models their limit under its new name", () => {
-    for (const model of ["o3", "o4-mini-2025-04-16", "gpt-5", "gpt-5-nano", "gpt-5.2", "ft:o4-mini-2025-04-16:org::x"]) {
+    for (
+      const model of ["o3", "o4-mini-2025-04-16", "gpt-5", "gpt-5-nano", "gpt-5.2", "ft:o4-mini-2025-04-16:org::x"]
+    ) {
       assert.deepStrictEqual(body(chat({ model, max_tokens: 5, messages: hello }), completions), {
         model,
         max_completion_tokens: 5,
@@ -355,7 +371,10 @@ describe("fields of models", () => {
       refused({ model: "o3", frequency_penalty: 0.1 }),
       "frequency_penalty to o3: it always reasons, and takes 0 only"
     )
-    assert.strictEqual(refused({ model: "o3", logprobs: true }), "logprobs to o3: it always reasons, and takes false only")
+    assert.strictEqual(
+      refused({ model: "o3", logprobs: true }),
+      "logprobs to o3: it always reasons, and takes false only"
+    )
     assert.strictEqual(refused({ model: "o3", stop: "x" }), "stop to o3: it always reasons, and takes none")
   })
 
@@ -421,7 +440,10 @@ describe("fields of others", () => {
 
 describe("embeddings", () => {
   it("are written in a fixed order, and counted", () => {
-    const row = right(embedding({ user: "u", dimensions: 256, input: ["a", "b"], encoding_format: "float", model: "m" }), embeddings)
+    const row = right(
+      embedding({ user: "u", dimensions: 256, input: ["a", "b"], encoding_format: "float", model: "m" }),
+      embeddings
+    )
     assert.strictEqual(
       row.text,
       "{\"custom_id\":\"k3f9a2x7qd-17\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
@@ -458,7 +480,10 @@ describe("native rows", () => {
       inputs: 1,
       notice: null
     })
-    assert.strictEqual(right(native("openai", "/v1/embeddings", "{\"model\":\"m\",\"input\":[\"a\",\"b\"]}"), responses).inputs, 2)
+    assert.strictEqual(
+      right(native("openai", "/v1/embeddings", "{\"model\":\"m\",\"input\":[\"a\",\"b\"]}"), responses).inputs,
+      2
+    )
   })
 
   it("stay on one line", () => {

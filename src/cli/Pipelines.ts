@@ -1,0 +1,32 @@
+/**
+ * The pipeline as the command line runs it: with the provider that was chosen, as patient as was asked for.
+ */
+import type * as ConfigError from "effect/ConfigError"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Ledger } from "../Ledger.js"
+import * as Pipeline from "../Pipeline.js"
+import type { Provider } from "../Provider.js"
+import type { RunConfig } from "../RunConfig.js"
+import * as Poll from "../stage/Poll.js"
+import * as Submit from "../stage/Submit.js"
+import type { Entry } from "./Providers.js"
+
+const replaying = (directory: string) =>
+  Layer.unwrapEffect(Effect.map(Effect.promise(() => import("../Replay.js")), (Replay) => Replay.layer(directory)))
+
+/** The pipeline for a provider, with what it stands on. */
+export const layer = (
+  provider: Entry,
+  { max_wait, poll_interval, replay_dir, settle_time }: RunConfig
+): Layer.Layer<Pipeline.Pipeline | Ledger | Provider, ConfigError.ConfigError> => {
+  const patience = Layer.merge(
+    Poll.layerWith({ maxWait: max_wait, schedule: poll_interval === undefined ? undefined : Poll.every(poll_interval) }),
+    Submit.layerWith({ settleTime: settle_time })
+  )
+  const stages = Layer.provideMerge(patience, Pipeline.layerStages)
+  return Pipeline.layerComposed.pipe(
+    Layer.provideMerge(replay_dir === undefined ? stages : Layer.provideMerge(replaying(replay_dir), stages)),
+    Layer.provideMerge(provider.layer)
+  )
+}

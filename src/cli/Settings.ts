@@ -1,0 +1,199 @@
+/**
+ * What a run is to be, from the flags and the configuration file together. Flags come before the file.
+ */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Struct from "effect/Struct"
+import * as NodePath from "node:path"
+import * as Answers from "../Answers.js"
+import { InputError } from "../InputError.js"
+import * as Disk from "../internal/Disk.js"
+import { describe } from "../internal/RowErrors.js"
+import type { RunOptions } from "../Pipeline.js"
+import { isJsonObject, RequestDefaults, type Thinking } from "../Request.js"
+import * as RunConfig from "../RunConfig.js"
+import type { DiskError } from "../RunError.js"
+import * as Source from "../Source.js"
+import * as Step from "../Step.js"
+import * as Providers from "./Providers.js"
+import { UsageError } from "./UsageError.js"
+
+const readFile = (path: string) =>
+  Effect.mapError(
+    Disk.readText(path),
+    ({ code, detail }) =>
+      new InputError({
+        source: path,
+        problem: code === "ENOENT" ? "there is no such file" : `it cannot be read: ${detail}`,
+        remedy: "Check the path."
+      })
+  )
+
+/** Settings that name files to read: in a configuration file they are relative to it. */
+const relative = (settings: RunConfig.RunConfig, file: string): RunConfig.RunConfig => {
+  const beside = (path: string) => NodePath.join(NodePath.dirname(file), path)
+  const resolve = (path: string) => NodePath.isAbsolute(path) ? path : beside(path)
+  const { input, replay_dir, response_format, tools } = settings
+  return {
+    ...settings,
+    ...(input === undefined || input === "-" ? {} : { input: resolve(input) }),
+    ...(replay_dir === undefined ? {} : { replay_dir: resolve(replay_dir) }),
+    ...(typeof tools === "string" ? { tools: resolve(tools) } : {}),
+    ...(typeof response_format === "string" && response_format !== "json_object"
+      ? { response_format: resolve(response_format) }
+      : {})
+  }
+}
+
+/** Flags and the configuration file together. */
+export const merge = Effect.fn("Settings.merge")(function*(
+  flags: RunConfig.RunConfig,
+  input: Option.Option<string>,
+  config: Option.Option<string>
+) {
+  const given = Option.isSome(input) ? { ...flags, input: input.value } : flags
+  if (Option.isNone(config)) return given
+  const text = yield* readFile(config.value)
+  const file = relative(yield* RunConfig.decode(text, config.value), config.value)
+  return { ...file, ...given, ...(file.var === undefined ? {} : { var: { ...file.var, ...given.var } }) }
+})
+
+const order = Step.Step.literals
+
+/** The steps to take. */
+export const steps = (
+  { dry_run, from_step, no_wait, only_step, to_step }: RunConfig.RunConfig
+): Either.Either<Step.Steps, UsageError> => {
+  const refuse = (message: string) => Either.left(new UsageError({ message }))
+  if (only_step !== undefined && (from_step !== undefined || to_step !== undefined)) {
+    return refuse("--only-step is both --from-step and --to-step. Give it alone, or give those.")
+  }
+  const from = only_step ?? from_step ?? "build"
+  const ends: ReadonlyArray<Step.Step> = [only_step ?? to_step, dry_run === true ? "build" : undefined, no_wait === true ? "submit" : undefined]
+    .filter((end) => end !== undefined)
+  const to: Step.Step = ends[0] ?? "normalize"
+  if (ends.some((end) => end !== to)) {
+    return refuse(
+      dry_run === true
+        ? "--dry-run ends after the step build. Leave out the flags that ask for more."
+        : "--no-wait ends after the step submit. Leave out --to-step or --only-step."
+    )
+  }
+  return order.indexOf(from) > order.indexOf(to)
+    ? refuse(`The step ${from} comes after ${to}. The order is ${order.join(", ")}.`)
+    : Either.right({ from, to })
+}
+
+const readJson = Effect.fn(function*(path: string, wanted: string) {
+  const text = yield* readFile(path)
+  return yield* Effect.try({
+    try: (): unknown => JSON.parse(text),
+    catch: (cause) =>
+      new InputError({
+        source: path,
+        problem: `this is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
+        remedy: `The file must hold ${wanted}.`
+      })
+  })
+})
+
+const wrongJson = (source: string, value: unknown, wanted: string) =>
+  new InputError({ source, problem: `found ${describe(value)}`, remedy: `The file must hold ${wanted}.` })
+
+const formatWanted = "an object with a \"type\", such as {\"type\": \"json_schema\", ...}"
+
+const responseFormat = Effect.fn(function*(setting: RunConfig.RunConfig["response_format"]) {
+  if (setting === "json_object") return { type: "json_object" }
+  if (typeof setting !== "string") return setting
+  const value = yield* readJson(setting, formatWanted)
+  return isJsonObject(value) && typeof value.type === "string"
+    ? value
+    : yield* wrongJson(setting, value, formatWanted)
+})
+
+const toolsWanted = "a list of objects with a \"type\" each"
+
+const tools = Effect.fn(function*(setting: RunConfig.RunConfig["tools"]) {
+  if (typeof setting !== "string") return setting
+  const value = yield* readJson(setting, toolsWanted)
+  const isList = Array.isArray(value) && value.every((tool: unknown) => isJsonObject(tool))
+  return isList ? value : yield* wrongJson(setting, value, toolsWanted)
+})
+
+const thinking = (setting: NonNullable<RunConfig.RunConfig["thinking"]>): Thinking => {
+  if (setting === "adaptive") return { type: "adaptive" }
+  return setting === "off" ? { type: "disabled" } : { type: "enabled", budget_tokens: setting }
+}
+
+/** What the pipeline is to do with the rows. */
+export const runOptions = Effect.fn("Settings.runOptions")(function*(settings: RunConfig.RunConfig) {
+  const { id_column, limit_items, max_tokens, reasoning_effort, shard_bytes, shard_rows, top_p } = settings
+  const format = yield* responseFormat(settings.response_format)
+  const toolList = yield* tools(settings.tools)
+  const defaults = new RequestDefaults({
+    ...Struct.pick(settings, "model", "system", "temperature", "stop", "dimensions"),
+    ...(top_p === undefined ? {} : { topP: top_p }),
+    ...(max_tokens === undefined ? {} : { maxTokens: max_tokens }),
+    ...(reasoning_effort === undefined ? {} : { reasoningEffort: reasoning_effort }),
+    ...(settings.thinking === undefined ? {} : { thinking: thinking(settings.thinking) }),
+    ...(format === undefined ? {} : { responseFormat: format }),
+    ...(toolList === undefined ? {} : { tools: toolList })
+  })
+  const options: RunOptions = {
+    ...Struct.pick(settings, "prompt", "drop"),
+    defaults,
+    directory: settings.run_dir,
+    runId: settings.run_id,
+    maxConcurrentJobs: settings.max_concurrent_jobs,
+    ...(settings.endpoint === undefined ? {} : { endpoint: yield* Providers.endpointPath(settings.endpoint) }),
+    ...(id_column === undefined ? {} : { idColumn: id_column }),
+    ...(settings.var === undefined ? {} : { variables: settings.var }),
+    ...(limit_items === undefined ? {} : { limitItems: limit_items }),
+    ...(shard_rows === undefined ? {} : { shardRows: shard_rows }),
+    ...(shard_bytes === undefined ? {} : { shardBytes: shard_bytes })
+  }
+  return options
+})
+
+/** Where the rows come from. */
+export const source = (settings: RunConfig.RunConfig): Either.Either<Source.Source, UsageError> => {
+  const options = { format: settings.input_format, columns: settings.columns }
+  if (settings.input === undefined) {
+    return Either.left(
+      new UsageError({
+        message: "No input is named. Give a file, - for standard input, or name it as input: in the file of --config."
+      })
+    )
+  }
+  return Either.right(settings.input === "-" ? Source.stdin(options) : Source.file(settings.input, options))
+}
+
+/** The provider that was named, or the only one that has the model. `inferred` tells the two apart. */
+export const provider = (
+  { model, provider }: RunConfig.RunConfig
+): Effect.Effect<{ readonly entry: Providers.Entry; readonly inferred: boolean }, UsageError> => {
+  if (provider !== undefined) return Effect.map(Providers.byId(provider), (entry) => ({ entry, inferred: false }))
+  const entry = model === undefined ? undefined : Providers.byModel(model)
+  if (entry !== undefined) return Effect.succeed({ entry, inferred: true })
+  return new UsageError({
+    message: `${
+      model === undefined ? "No provider is named" : `The model ${model} does not tell its provider`
+    }. Name it: --provider ${Providers.all.map(({ id }) => id).join(" or --provider ")}.`
+  })
+}
+
+/** Checks where a copy of the answers is to go, before anything is paid for. */
+export const checkOutput = (
+  path: string | undefined
+): Effect.Effect<void, InputError | UsageError | DiskError> =>
+  Effect.gen(function*() {
+    if (path === undefined) return
+    yield* Answers.formatOf(path)
+    const disk = yield* Disk.Disk
+    const parent = NodePath.dirname(NodePath.resolve(path))
+    const there = yield* Disk.attempt("look for", parent, () => disk.stat(parent))
+    if (there?.kind !== "directory") {
+      return yield* new UsageError({ message: `--output: there is no directory ${parent}. Make it first.` })
+    }
+  })

@@ -1,0 +1,127 @@
+/**
+ * A provider and a disk that outlive the processes of a test: each `inProcess` builds all layers anew, and knows only
+ * what is on that disk and at that provider.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import * as Ledger from "llm-batch/Ledger"
+import * as Pipeline from "llm-batch/Pipeline"
+import * as Provider from "llm-batch/Provider"
+import * as RunError from "llm-batch/RunError"
+import type { Listener, RunEvent } from "llm-batch/RunEvent"
+import { Progress } from "llm-batch/RunEvent"
+import * as Build from "llm-batch/stage/Build"
+import * as Fetch from "llm-batch/stage/Fetch"
+import * as Normalize from "llm-batch/stage/Normalize"
+import * as Poll from "llm-batch/stage/Poll"
+import * as Submit from "llm-batch/stage/Submit"
+import * as TestProvider from "llm-batch/TestProvider"
+import { Disk } from "../src/internal/Disk.js"
+import * as MemoryDisk from "../src/internal/MemoryDisk.js"
+import { RunLock } from "../src/internal/RunLock.js"
+
+/** Everything that a process of a test may use. */
+export type Everything =
+  | Pipeline.Pipeline
+  | Provider.Provider
+  | Ledger.Ledger
+  | Build.Build
+  | Submit.Submit
+  | Poll.Poll
+  | Fetch.Fetch
+  | Normalize.Normalize
+
+export interface World {
+  readonly test: TestProvider.Service
+  readonly memory: MemoryDisk.MemoryDisk
+  /** Every event that was told, by all processes. */
+  readonly events: Array<RunEvent>
+  readonly layer: Layer.Layer<Everything>
+  /** Runs a program in a new process, under a clock that goes on by itself for so long. */
+  readonly inProcess: <A, E>(
+    program: Effect.Effect<A, E, Everything | Scope.Scope>,
+    duration?: Duration.DurationInput
+  ) => Effect.Effect<A, E>
+  /** The text of a file below the run directory. */
+  readonly read: (path: string) => string
+  /** The entries of the journal, as they are on disk. */
+  readonly journal: () => ReadonlyArray<{ readonly _tag: string; readonly [field: string]: unknown }>
+  /** The names of all files below the run directory, sorted. */
+  readonly files: () => ReadonlyArray<string>
+}
+
+export interface WorldOptions {
+  readonly script?: TestProvider.Script
+  /** What the processes see instead of the provider itself. */
+  readonly wrap?: (provider: Provider.Service) => Provider.Service
+  readonly disk?: MemoryDisk.Options
+  readonly poll?: Poll.Options
+  readonly ledger?: Layer.Layer<Ledger.Ledger>
+}
+
+/** Where the runs of these tests are. */
+export const directory = "/runs/one"
+
+const makeLock = () => {
+  const held = new Set<number>()
+  return Layer.succeed(RunLock, {
+    acquire: (path, { inode }) =>
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.suspend(() => {
+          if (held.has(inode)) return Effect.fail(new RunError.RunLocked({ directory: path }))
+          held.add(inode)
+          return Effect.void
+        }),
+        () => Effect.sync(() => held.delete(inode))
+      ))
+  })
+}
+
+export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
+  Effect.map(TestProvider.make(options.script), (test) => {
+    const memory = MemoryDisk.make(options.disk)
+    const events: Array<RunEvent> = []
+    const listener: Listener = { tell: (event) => events.push(event) }
+    const provider = options.wrap?.(test.provider) ?? test.provider
+    const machine = Layer.mergeAll(Layer.succeed(Disk, memory.disk), makeLock(), Layer.succeed(Progress, listener))
+    const stages = Layer.mergeAll(
+      Build.layer,
+      Submit.layer,
+      Poll.layerWith(options.poll ?? { schedule: Poll.every("1 hour") }),
+      Fetch.layer,
+      Normalize.layer
+    ).pipe(Layer.provideMerge(options.ledger ?? Ledger.layer))
+    const layer = Layer.fresh(
+      Pipeline.layerComposed.pipe(
+        Layer.provideMerge(stages),
+        Layer.provideMerge(Layer.succeed(Provider.Provider, provider)),
+        Layer.provideMerge(machine)
+      )
+    )
+    const read = (path: string) => {
+      const found = memory.files().get(`${directory}/${path}`)
+      if (found === undefined) throw new Error(`there is no ${path}`)
+      return found.toString()
+    }
+    return {
+      test,
+      memory,
+      events,
+      layer,
+      inProcess: (program, duration = "25 hours") =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(program), layer))
+          yield* TestClock.adjust(duration)
+          return yield* Fiber.join(fiber)
+        }),
+      read,
+      journal: () => read("journal.jsonl").trimEnd().split("\n").map((line) => JSON.parse(line)),
+      files: () =>
+        [...memory.files().keys()].filter((path) => path.startsWith(`${directory}/`))
+          .map((path) => path.slice(directory.length + 1)).sort()
+    }
+  })
