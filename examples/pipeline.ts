@@ -1,5 +1,5 @@
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect } from "effect"
+import { Console, Effect, Layer } from "effect"
 import { OpenAi, Pipeline, Request, Source } from "llm-batch"
 
 const program = Effect.gen(function*() {
@@ -9,4 +9,4 @@ const program = Effect.gen(function*() {
   yield* Console.log(`${report.tally?.succeeded} of ${report.tally?.rows} rows answered: ${report.results}`)
 })
 
-program.pipe(Effect.provide(Pipeline.layer), Effect.provide(OpenAi.layerConfig()), NodeRuntime.runMain)
+program.pipe(Effect.provide(Layer.provide(Pipeline.layer, OpenAi.layerConfig())), NodeRuntime.runMain)

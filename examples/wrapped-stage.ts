@@ -20,7 +20,11 @@ const PollAndTell = Layer.effect(
 ).pipe(Layer.provide(Poll.layer))
 
 /** One layer is provided before the usual stages, and takes the place of its stage. */
-const MyPipeline = Pipeline.layerComposed.pipe(Layer.provide(PollAndTell), Layer.provide(Pipeline.layerStages))
+const MyPipeline = Pipeline.layerComposed.pipe(
+  Layer.provide(PollAndTell),
+  Layer.provide(Pipeline.layerStages),
+  Layer.provide(OpenAi.layerConfig())
+)
 
 const program = Effect.gen(function*() {
   const pipeline = yield* Pipeline.Pipeline
@@ -29,4 +33,4 @@ const program = Effect.gen(function*() {
   yield* Console.log(`${report.tally?.succeeded} of ${report.tally?.rows} rows answered: ${report.results}`)
 })
 
-program.pipe(Effect.provide(MyPipeline), Effect.provide(OpenAi.layerConfig()), NodeRuntime.runMain)
+program.pipe(Effect.provide(MyPipeline), NodeRuntime.runMain)

@@ -9,6 +9,7 @@
  * import { NodeRuntime } from "@effect/platform-node"
  * import * as Console from "effect/Console"
  * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
  * import { Pipeline, layer } from "llm-batch/Pipeline"
  * import * as OpenAi from "llm-batch/provider/OpenAi"
  * import { RequestDefaults } from "llm-batch/Request"
@@ -22,7 +23,7 @@
  *   yield* Console.log(report.results, report.tally)
  * })
  *
- * program.pipe(Effect.provide(layer), Effect.provide(OpenAi.layerConfig()), NodeRuntime.runMain)
+ * program.pipe(Effect.provide(Layer.provide(layer, OpenAi.layerConfig())), NodeRuntime.runMain)
  * ```
  *
  * @since 0.1.0

@@ -4,7 +4,7 @@
  */
 
 /** The columns of its CSV, in order. */
-export const columns = [
+const columns = [
   "custom_id",
   "dataset",
   "item_id",

@@ -33,6 +33,7 @@ const replaying = <A, E>(
   use: (pipeline: Pipeline.Service, files: () => ReadonlyMap<string, Buffer>) => Effect.Effect<A, E, Ledger.Ledger>
 ) => {
   const memory = MemoryDisk.make()
+  memory.disk.makeDirectory("/run")
   for (const [path, content] of Object.entries(saved)) {
     memory.disk.makeDirectory(path.slice(0, path.lastIndexOf("/")))
     const handle = memory.disk.open(path, "write")
@@ -65,7 +66,7 @@ const resultsOf = (files: ReadonlyMap<string, Buffer>) =>
 const prompts = (...ids: ReadonlyArray<string | null>) =>
   Source.fromRows(ids.map((id, index) => ({ ...(id === null ? {} : { id }), prompt: `question ${index + 1}` })))
 
-const run = (source: Source.Source, saved: Saved, shardRows?: number) =>
+const run = (source: Source.Source, saved: Saved, shardRows = 10) =>
   replaying(saved, (pipeline, files) =>
     Effect.map(
       pipeline.run(source, { directory: "/run", defaults, endpoint: "/v1/chat/completions", shardRows }),

@@ -70,10 +70,10 @@ export const steps = (
     return refuse("--only-step is both --from-step and --to-step. Give it alone, or give those.")
   }
   const from = only_step ?? from_step ?? "build"
-  const ends: ReadonlyArray<Step.Step> = [only_step ?? to_step, dry_run === true ? "build" : undefined, no_wait === true ? "submit" : undefined]
-    .filter((end) => end !== undefined)
-  const to: Step.Step = ends[0] ?? "normalize"
-  if (ends.some((end) => end !== to)) {
+  const asked = only_step ?? to_step
+  const implied: Step.Step | undefined = dry_run === true ? "build" : no_wait === true ? "submit" : undefined
+  const to = implied ?? asked ?? "normalize"
+  if (asked !== undefined && asked !== to) {
     return refuse(
       dry_run === true
         ? "--dry-run ends after the step build. Leave out the flags that ask for more."

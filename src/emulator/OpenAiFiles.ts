@@ -6,6 +6,7 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as IncomingMessage from "@effect/platform/HttpIncomingMessage"
+import * as Multipart from "@effect/platform/Multipart"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -77,6 +78,8 @@ const receive = (state: State, call: Endpoint.Call) =>
           }))
       }),
       Effect.provideService(IncomingMessage.MaxBodySize, Option.none<FileSystem.Size>()),
+      // A part with a file name is a file, also one that calls itself application/jsonl.
+      Multipart.withFieldMimeTypes([]),
       Effect.mapError(() => Refused.invalid("The multipart form could not be parsed.")),
       Effect.onError(() => Effect.sync(() => Fs.rmSync(writer.close().path, { force: true })))
     )

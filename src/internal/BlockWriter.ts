@@ -12,6 +12,7 @@ export class BlockWriter {
   private readonly buffer: Buffer
   private used = 0
   private flushed = 0
+  private open = true
 
   /** `onFlush` sees every byte once, in order, before it is written. */
   constructor(
@@ -65,12 +66,14 @@ export class BlockWriter {
   finish(): void {
     this.flush()
     this.handle.sync()
-    this.handle.close()
+    this.abandon()
   }
 
-  /** Closes the file without keeping what is buffered. */
+  /** Closes the file without keeping what is buffered; does nothing when it is closed. */
   abandon(): void {
     this.used = 0
+    if (!this.open) return
+    this.open = false
     this.handle.close()
   }
 

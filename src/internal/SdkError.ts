@@ -9,7 +9,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { ProviderError, type ProviderErrorReason } from "../ProviderError.js"
 import { NotSent, Refused, Unknown } from "../SubmitError.js"
-import { neverSent } from "./HttpTransport.js"
+import { HttpTransportError, neverSent } from "./HttpTransport.js"
 
 /** A call to a provider, as errors name it. */
 export interface Call {
@@ -135,7 +135,7 @@ const detailOf = (error: unknown, key: Redacted.Redacted | undefined): string =>
   return safe.length > longestDetail ? `${safe.slice(0, longestDetail).toWellFormed()}...` : safe
 }
 
-/** The provider's own words where it gave an answer, else those of the network, which hang on the error's cause. */
+/** The provider's own words where it gave an answer, else those of our transport, which hang on the error's cause. */
 const wordsOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
   const answer = Predicate.hasProperty(error, "error") ? error.error : undefined
@@ -144,7 +144,9 @@ const wordsOf = (error: unknown): string => {
     const name = textMember(inner, "code") ?? textMember(inner, "type")
     return name === undefined ? inner.message : `${inner.message} (${name})`
   }
-  if (statusOf(error) === null && error.cause instanceof Error) return wordsOf(error.cause)
+  if (statusOf(error) === null && error.cause instanceof Error && !(error instanceof HttpTransportError)) {
+    return wordsOf(error.cause)
+  }
   return error.message.replace(/^\d{3} /, "")
 }
 

@@ -162,6 +162,7 @@ export class ShardBuilder {
       this.close(group, shard)
     }
     if (!this.fits(0, row.text)) throw this.tooLarge(row.text, request)
+    if (row.inputs > this.maxInputs) throw this.tooManyInputs(row.inputs, request)
     const opened = this.openShard(row, request.row)
     this.open.set(group, opened)
     return opened
@@ -243,6 +244,16 @@ export class ShardBuilder {
       problem: `row ${request.row} (${JSON.stringify(request.customId)}) is written for ${endpoint}, and `
         + `${this.options.endpoint} is asked for`,
       remedy: "Leave --endpoint out, so that each row goes to its own, or take the row out."
+    })
+  }
+
+  private tooManyInputs(inputs: number, request: Request): InputError {
+    return new InputError({
+      source: this.options.source,
+      line: request.line,
+      problem: `row ${request.row} (${JSON.stringify(request.customId)}) has ${inputs} inputs, and a whole batch of `
+        + `${this.options.provider.name} allows ${this.maxInputs}`,
+      remedy: "Split the row."
     })
   }
 

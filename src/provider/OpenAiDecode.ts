@@ -65,8 +65,8 @@ const outcomeOf = (line: JsonObject, text: string): Outcome | string => {
     return failed(id, problem, { statusCode: status ?? 0, requestId, body: answer ?? {} })
   }
   if (answer === null) return "its response has no body"
-  const bodyText = inText ? memberText(text, "response", "body") : undefined
-  return succeeded({ id, statusCode: status ?? 200, requestId }, answer, bodyText)
+  const bodyText = () => inText ? memberText(text, "response", "body") : undefined
+  return succeeded({ id, statusCode: status ?? 200, requestId }, answer, surrogateEscape.test(text), bodyText)
 }
 
 const stringOrNull = (value: unknown): string | null => typeof value === "string" ? value : null
@@ -89,19 +89,19 @@ const surrogateEscape = /\\u[dD][89a-fA-F]/
 const succeeded = (
   line: Pick<Succeeded, "id" | "requestId" | "statusCode">,
   body: JsonObject,
-  bodyText: string | undefined
+  suspect: boolean,
+  bodyText: () => string | undefined
 ): Succeeded | string => {
-  const suspect = bodyText === undefined || surrogateEscape.test(bodyText)
   if (suspect && !OpenAiAnswer.isWritable(body)) return tooDeep
   const normalised = OpenAiAnswer.normalise(suspect ? OpenAiAnswer.objectToWellFormed(body) : body)
   if (typeof normalised === "string") return normalised
-  const keep = normalised.body === body && bodyText !== undefined
-  if (!keep && !OpenAiAnswer.isWritable(normalised.body)) return tooDeep
+  const kept = normalised.body === body ? bodyText() : undefined
+  if (kept === undefined && !OpenAiAnswer.isWritable(normalised.body)) return tooDeep
   return {
     outcome: "succeeded",
     ...line,
     body: normalised.body,
-    ...(keep ? { bodyText } : undefined),
+    ...(kept === undefined ? undefined : { bodyText: kept }),
     refused: normalised.refused,
     truncated: normalised.truncated
   }

@@ -73,10 +73,10 @@ const taken: ReadonlySet<string> = new Set([...shared, ...translated])
  * @category conversions
  */
 export const fromChat = (body: JsonObject): JsonObject => {
-  for (const [field, value] of Object.entries(body)) {
-    if (!isAbsent(value) && !taken.has(field)) checkPlaceless(field, value)
+  for (const field of Object.keys(body)) {
+    if (!taken.has(field) && !isAbsent(body[field])) checkPlaceless(field, body[field])
   }
-  return compact({
+  const translation: Record<string, unknown> = {
     model: body.model,
     temperature: body.temperature,
     top_p: body.top_p,
@@ -84,19 +84,24 @@ export const fromChat = (body: JsonObject): JsonObject => {
     input: inputOf(body.messages),
     text: textOf(body),
     reasoning: isAbsent(body.reasoning_effort) ? undefined : { effort: body.reasoning_effort },
-    tools: isAbsent(body.tools) ?
-      undefined :
-      listOf(body.tools, "tools").map((tool, index) => toolOf(tool, `tools[${index}]`)),
+    tools: isAbsent(body.tools) ? undefined : toolsOf(body.tools),
     tool_choice: isAbsent(body.tool_choice) ? undefined : toolChoiceOf(body.tool_choice, "tool_choice"),
-    include: body.logprobs === true ? ["message.output_text.logprobs"] : undefined,
-    ...Object.fromEntries(shared.map((field) => [field, body[field]]))
-  })
+    include: body.logprobs === true ? ["message.output_text.logprobs"] : undefined
+  }
+  for (const field of shared) translation[field] = body[field]
+  return compact(translation)
 }
 
 const isAbsent = (value: unknown): value is null | undefined => value === null || value === undefined
 
-const compact = (object: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(object).filter(([, value]) => !isAbsent(value)))
+/** For objects whose members are named here, not by a row. */
+const compact = (object: JsonObject): JsonObject => {
+  const kept: Record<string, unknown> = {}
+  for (const name of Object.keys(object)) {
+    if (!isAbsent(object[name])) kept[name] = object[name]
+  }
+  return kept
+}
 
 const unsupported = (field: string, reason: string, remedy: string | null) =>
   new UnsupportedField({ field, target: responses, reason, remedy })
@@ -297,6 +302,9 @@ const callOf = (call: JsonObject, path: string): JsonObject => {
     arguments: stringOf(definition.arguments, `${path}.function.arguments`)
   }
 }
+
+const toolsOf = (tools: unknown): ReadonlyArray<JsonObject> =>
+  listOf(tools, "tools").map((tool, index) => toolOf(tool, `tools[${index}]`))
 
 /** `strict` is written out because it is off by default in Chat Completions and on in Responses. */
 const toolOf = (value: unknown, path: string): JsonObject => {

@@ -133,11 +133,12 @@ const make = Effect.gen(function*() {
         embedding: endpoint.endsWith("/embeddings")
       },
       (request) => {
-        if (rows === limit) throw enough
         rows++
         const firstLine = ids.add(request.customId, request.line)
         if (firstLine !== undefined) throw duplicate(request.customId, request.line, firstLine)
         builder.add(request)
+        // Before the reader looks at the next row: an error behind the limit is nobody's business.
+        if (rows === limit) throw enough
       }
     )
     /** Whether there may be more rows to read. */

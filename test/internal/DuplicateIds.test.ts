@@ -47,6 +47,19 @@ describe("DuplicateIds", () => {
     assert.isUndefined(search(rows.slice(0, -1), { ids: 10, ranges: 10 }))
   })
 
+  it("tells them when they are far more than its buffers hold, or longer", () => {
+    const long = Array.from({ length: 6_000 }, (_, index) => `${"x".repeat(2_000)}${index}`)
+    const longer = "y".repeat(50_000)
+    const limits = { ids: 0, ranges: 0 }
+    assert.isUndefined(search(onLines(...long, longer), limits))
+    assert.deepStrictEqual(search(onLines(longer, ...long, longer), limits), {
+      id: longer,
+      firstLine: 1,
+      secondLine: 6_002
+    })
+    assert.strictEqual(search(onLines(...long, long[7] ?? ""), limits)?.firstLine, 8)
+  })
+
   it("finds an explicit id that is another row's number, before it or after it", () => {
     assert.deepStrictEqual(search(onLines("1", "2", "x", "2")), { id: "2", firstLine: 2, secondLine: 4 })
     assert.deepStrictEqual(search(onLines("3", "2", "3")), { id: "3", firstLine: 1, secondLine: 3 })
@@ -90,9 +103,10 @@ describe("DuplicateIds", () => {
   it("begins with an empty directory, whatever was left there", () => {
     const disk = MemoryDisk.make().disk
     const left = DuplicateIds.make(directory, disk, { ids: 0, ranges: 0 })
-    for (let line = 1; line <= 20_000; line++) left.add(`a rather long id of row ${line}`, line)
+    for (let line = 1; line <= 1_000; line++) left.add(`item-${line}`, line)
+    assert.isUndefined(left.finish())
     const ids = DuplicateIds.make(directory, disk, { ids: 0, ranges: 0 })
-    for (let line = 1; line <= 20_000; line++) ids.add(`a rather long id of row ${line}`, line)
+    for (let line = 1; line <= 1_000; line++) ids.add(`item-${line}`, line)
     assert.isUndefined(ids.finish())
   })
 

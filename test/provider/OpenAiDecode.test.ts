@@ -59,6 +59,7 @@ const response = (output: ReadonlyArray<unknown>, fields: object = {}) => ({
 })
 
 interface Choice {
+  readonly [name: string]: unknown
   readonly finish_reason: string
   readonly logprobs?: unknown
   readonly message: {

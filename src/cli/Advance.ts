@@ -1,0 +1,139 @@
+/**
+ * Goes on with a run that is built: asks before anything is sent, shows what happens, tells where the run stands in the
+ * end, and what is still running when it is interrupted.
+ */
+import * as Effect from "effect/Effect"
+import * as NodePath from "node:path"
+import * as NodeReadline from "node:readline"
+import * as Answers from "../Answers.js"
+import * as Ledger from "../Ledger.js"
+import { Pipeline } from "../Pipeline.js"
+import type { RunConfig } from "../RunConfig.js"
+import * as RunDirectory from "../RunDirectory.js"
+import { Progress } from "../RunEvent.js"
+import type { RunState } from "../RunState.js"
+import * as Step from "../Step.js"
+import * as Display from "./Display.js"
+import { Ending, exitCode } from "./Ending.js"
+import { Output } from "./Output.js"
+import * as Report from "./Report.js"
+
+/** Shows what happens in a run while it happens. */
+export const displayed = <A, E, R>(effect: Effect.Effect<A, E, R>, json: boolean) =>
+  Effect.scoped(
+    Effect.gen(function*() {
+      const { color, live } = yield* Output
+      const listener = yield* Display.make({ live: live && !json, color, json })
+      return yield* Effect.provideService(effect, Progress, listener)
+    })
+  )
+
+/** Asks a question that is answered by y or n, on standard error. No answer is no. */
+export const confirm = (question: string): Effect.Effect<boolean> =>
+  Effect.async<boolean>((resume) => {
+    const lines = NodeReadline.createInterface({ input: process.stdin, output: process.stderr, terminal: false })
+    let answered = false
+    const answer = (yes: boolean) => {
+      if (answered) return
+      answered = true
+      lines.close()
+      resume(Effect.succeed(yes))
+    }
+    lines.on("line", (line) => answer(/^\s*y(?:es)?\s*$/i.test(line)))
+    lines.on("close", () => answer(false))
+    process.stderr.write(`${question} [y/N] `)
+    return Effect.sync(() => lines.close())
+  })
+
+/** Asks before something is paid for, where there is somebody to ask. */
+const confirmSending = Effect.fn(function*(state: RunState, settings: RunConfig, steps: Step.Steps) {
+  const { interactive, say } = yield* Output
+  const unsent = Report.unsent(state)
+  const silent = !interactive || settings.yes === true || settings.json === true || settings.replay_dir !== undefined
+  if (silent || unsent.length === 0 || !Step.includes(steps, "submit")) return
+  yield* say(Report.summary(state))
+  if (yield* confirm(`Send ${Report.count(unsent.length, "batch", "batches")} to ${state.run.provider}?`)) return
+  yield* say(
+    `Nothing was sent. Send it later: ${Report.command("resume", state.directory)}\n`
+      + `Or remove the directory: rm -r ${Report.quoted(Report.path(state.directory))}`
+  )
+  return yield* new Ending({ code: exitCode.failed })
+})
+
+/** Tells what still runs, and how to go on. */
+const tellInterrupted = Effect.fn(function*(directory: string, json: boolean) {
+  const output = yield* Output
+  const state = yield* Effect.orElseSucceed((yield* Ledger.Ledger).state(directory), () => null)
+  if (state === null) return yield* output.say("\nInterrupted.")
+  const live = Report.live(state)
+  const uncertain = Report.uncertain(state)
+  const lines = [
+    live.length === 0
+      ? `Interrupted. No batch is known to be running at ${state.run.provider}.`
+      : `Interrupted. ${
+        Report.count(live.length, "batch is", "batches are")
+      } still running at ${state.run.provider}, and still paid for:`,
+    ...live.slice(0, 20).map(({ shard, snapshot }) =>
+      `  ${snapshot?.id ?? ""} (shard ${shard.id}, ${Report.count(shard.rows, "row")})`
+    ),
+    ...(live.length > 20 ? [`  and ${Report.number(live.length - 20)} more: ${Report.command("status", directory)}`] : []),
+    ...(uncertain.length === 0 ? [] : [
+      `Of ${Report.count(uncertain.length, "shard")} it is not known yet whether a batch was made; resume looks before it sends.`
+    ]),
+    `Go on:   ${Report.command("resume", directory)}`,
+    ...(live.length + uncertain.length === 0 ? [] : [`Cancel:  ${Report.command("cancel", directory)}`])
+  ]
+  yield* output.say(`\n${lines.join("\n")}`)
+  if (json) {
+    yield* output.json({ error: { type: "Interrupted", message: lines[0] }, ...Report.json(state) })
+  }
+})
+
+/** Prints where a run stands, and ends with the exit code that says the same. */
+const conclude = Effect.fn(function*(state: RunState, settings: RunConfig, steps: Step.Steps, stage: boolean) {
+  const output = yield* Output
+  const { directory, tally } = state
+  if (tally !== null && settings.output !== undefined) {
+    yield* Answers.write(directory, yield* Answers.formatOf(settings.output), NodePath.resolve(settings.output))
+  }
+  if (settings.json === true) yield* output.json(Report.json(state))
+  else {
+    yield* output.say(tally === null ? Report.unfinished(state) : Report.finished(state, tally))
+    if (tally !== null && settings.output !== undefined) yield* output.say(`Answers: ${settings.output}`)
+    yield* output.data(tally === null ? directory : RunDirectory.results(directory))
+  }
+  if (tally !== null) {
+    return tally.complete ? undefined : yield* new Ending({ code: exitCode.rowsUnanswered })
+  }
+  return Report.live(state).length > 0 && !(stage && steps.to === "submit")
+    ? yield* new Ending({ code: exitCode.stillRunning })
+    : undefined
+})
+
+/** How a run is gone on with. */
+export interface Options {
+  readonly settings: RunConfig
+  readonly steps: Step.Steps
+  /** One step was asked for by its own command: a batch that runs after `submit` is what was wanted. */
+  readonly stage?: boolean
+}
+
+/** Goes on with a run from wherever it stands, as far as the steps say. */
+export const advance = Effect.fn("cli.advance")(
+  function*(given: string, { settings, stage = false, steps }: Options) {
+    const directory = NodePath.resolve(given)
+    const ledger = yield* Ledger.Ledger
+    const pipeline = yield* Pipeline
+    const { say } = yield* Output
+    yield* confirmSending(yield* ledger.state(directory), settings, steps)
+    const state = yield* displayed(
+      pipeline.resume(directory, { steps, maxConcurrentJobs: settings.max_concurrent_jobs }),
+      settings.json === true
+    ).pipe(
+      Effect.map((report) => report.state),
+      Effect.catchTag("PollTimeout", (timeout) => Effect.zipRight(say(timeout.message), ledger.state(directory))),
+      Effect.onInterrupt(() => tellInterrupted(directory, settings.json === true))
+    )
+    return yield* conclude(state, settings, steps, stage)
+  }
+)

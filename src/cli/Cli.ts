@@ -1,0 +1,97 @@
+/**
+ * The command line: its commands, and how one of them is run, from the arguments to the exit code.
+ */
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as Command from "@effect/cli/Command"
+import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as PlatformConfigProvider from "@effect/platform/PlatformConfigProvider"
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import packageJson from "../../package.json" with { type: "json" }
+import * as Arguments from "./Arguments.js"
+import { build } from "./command/Build.js"
+import { cancel } from "./command/Cancel.js"
+import { clean } from "./command/Clean.js"
+import { emulator } from "./command/Emulator.js"
+import { list } from "./command/List.js"
+import { resume } from "./command/Resume.js"
+import { run } from "./command/Run.js"
+import { fetch, normalize, poll, submit } from "./command/Stages.js"
+import { status } from "./command/Status.js"
+import { exitCode } from "./Ending.js"
+import * as Failure from "./Failure.js"
+import * as Output from "./Output.js"
+
+const root = Command.make("llm-batch").pipe(
+  Command.withDescription("Sends many prompts through a provider's half-price batch API, and brings every answer back"),
+  Command.withSubcommands([
+    run,
+    resume,
+    status,
+    list,
+    cancel,
+    clean,
+    build,
+    submit,
+    poll,
+    fetch,
+    normalize,
+    emulator
+  ])
+)
+
+const syntax = new Map(
+  [...Command.getSubcommands(root)].map(([name, command]) => [
+    name,
+    Arguments.syntaxOf(CommandDescriptor.getUsage(command))
+  ])
+)
+
+const parse = Command.run(root, { name: "llm-batch", version: packageJson.version })
+
+/**
+ * The console that @effect/cli prints to: help in colours only where they are wanted; and no errors, which are told
+ * here, once.
+ */
+const quietConsole = (base: Console.Console, { data, dataColor }: Output.Service): Console.Console => ({
+  ...base,
+  log: (...texts) => data(texts.map((text) => dataColor ? String(text) : Failure.withoutColor(String(text))).join(" ")),
+  error: () => Effect.void
+})
+
+/** Tells a failure, and gives its exit code. */
+const tell = Effect.fn(function*(cause: Cause.Cause<unknown>, json: boolean) {
+  const output = yield* Output.Output
+  const { code, message, type } = Failure.make(cause)
+  yield* output.say(`error: ${message}`)
+  if (json) yield* output.json({ error: { type, message } })
+  return code
+})
+
+/** Runs the command that the arguments name, and gives its exit code; interrupted, it fails as interrupted. */
+export const main = Effect.fn("cli.main")(function*(given: ReadonlyArray<string>) {
+  const output = yield* Output.Output
+  const console = yield* Effect.console
+  const flags = given.includes("--") ? given.slice(0, given.indexOf("--")) : given
+  return yield* Arguments.normalize(given, syntax).pipe(
+    Effect.flatMap((args) => parse(["", "", ...args])),
+    Effect.withConsole(quietConsole(console, output)),
+    Effect.as(given.length === 0 ? exitCode.badInput : exitCode.answered),
+    Effect.catchTag("Ending", ({ code }) => Effect.succeed(code)),
+    Effect.catchAllCause((cause) =>
+      Cause.isInterruptedOnly(cause) ? Effect.interrupt : tell(cause, flags.includes("--json"))
+    )
+  )
+})
+
+/** What the commands stand on. Keys may come from a `.env` file in the working directory, too. */
+export const layer = Layer.mergeAll(
+  Output.layer,
+  CliConfig.layer({ isCaseSensitive: true, autoCorrectLimit: 0, showBuiltIns: false })
+).pipe(
+  Layer.provideMerge(PlatformConfigProvider.layerDotEnvAdd(".env")),
+  Layer.provideMerge(NodeContext.layer)
+)

@@ -1,0 +1,146 @@
+/**
+ * How a run is told: as a few lines for people, as one JSON object for programs.
+ */
+import * as DateTime from "effect/DateTime"
+import * as NodePath from "node:path"
+import * as Manifest from "../Manifest.js"
+import * as RunDirectory from "../RunDirectory.js"
+import type { RunState, ShardState } from "../RunState.js"
+import type { Tally } from "../Tally.js"
+
+/** A number as people read it. */
+export const number = (value: number): string => value.toLocaleString("en")
+
+/** A number of things: `1 row`, `1,319 rows`. */
+export const count = (value: number, one: string, many: string = `${one}s`): string =>
+  `${number(value)} ${value === 1 ? one : many}`
+
+/** A size as people read it. */
+export const bytes = (value: number): string => {
+  if (value < 1_000) return `${value} bytes`
+  return value < 1_000_000 ? `${(value / 1e3).toFixed(1)} kB` : `${(value / 1e6).toFixed(1)} MB`
+}
+
+/** A time that has passed, in its two largest units: `2h 05m`, `41s`. */
+export const elapsed = (millis: number): string => {
+  const seconds = Math.max(0, Math.round(millis / 1_000))
+  const two = (value: number) => String(value).padStart(2, "0")
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`
+  const hours = Math.floor(seconds / 3_600)
+  return hours < 48 ? `${hours}h ${two(Math.floor(seconds / 60) % 60)}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`
+}
+
+/** A path as one would type it here. */
+export const path = (absolute: string): string => {
+  const relative = NodePath.relative("", absolute)
+  return relative === "" || relative.startsWith("..") ? absolute : relative
+}
+
+/** An argument as a shell takes it. */
+export const quoted = (argument: string): string =>
+  /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", String.raw`'\''`)}'`
+
+/** A command that goes on with a run. */
+export const command = (verb: string, directory: string): string => `llm-batch ${verb} ${quoted(path(directory))}`
+
+/** Lines of columns, each as wide as its widest cell. Columns of which every cell is a number stand right. */
+export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+  const widths: Array<number> = []
+  for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length)
+  return rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ").trimEnd())
+}
+
+const shardsOf = (state: RunState): ReadonlyArray<ShardState> => [...state.shards.values()]
+
+/** The shards whose batch has not ended as far as the journal knows. */
+export const live = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ ended, snapshot }) => snapshot !== null && ended === null)
+
+/** The shards of which a batch may have been made, and nobody knows yet. */
+export const uncertain = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ status }) => status === "uploaded" || status === "unanswered")
+
+/** The shards that were never tried to be sent. */
+export const unsent = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ snapshot }) => snapshot === null)
+
+const distinct = (values: ReadonlyArray<string>): string => {
+  const names = [...new Set(values)]
+  return names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", ")
+}
+
+/** The models of a run. */
+export const models = (state: RunState): string =>
+  distinct(shardsOf(state).map(({ shard }) => shard.model ?? "several models"))
+
+/** What is about to be sent. */
+export const summary = (state: RunState): string => {
+  const shards = shardsOf(state)
+  const size = shards.reduce((sum, { shard }) => sum + shard.bytes, 0)
+  return table([
+    ["Input", state.run.input.name],
+    ["Rows", number(state.rows ?? 0)],
+    ["Batches", `${number(shards.length)} (${bytes(size)})`],
+    ["Provider", `${state.run.provider}, ${distinct(shards.map(({ shard }) => shard.endpoint))}`],
+    ["Model", models(state)],
+    ["Directory", path(state.directory)]
+  ]).map((line) => `  ${line}`).join("\n")
+}
+
+const outcomes = (tally: Tally): ReadonlyArray<ReadonlyArray<string>> =>
+  ([
+    ["answered", tally.succeeded],
+    ["errored", tally.errored],
+    ["expired", tally.expired],
+    ["cancelled", tally.cancelled],
+    ["invalid", tally.invalid],
+    ["missing", tally.missing],
+    ["of the answers refused", tally.refused],
+    ["of the answers cut at the token limit", tally.truncated]
+  ] as const).filter(([name, rows]) => name === "answered" || rows > 0).map(([name, rows]) => [number(rows), name])
+
+/** How a finished run ended. */
+export const finished = (state: RunState, tally: Tally): string => {
+  const { prompt, completion, cached, reasoning } = tally.tokens
+  const part = (tokens: number, name: string) => tokens === 0 ? "" : ` (${number(tokens)} ${name})`
+  const lines = outcomes(tally)
+  const width = Math.max(...lines.map(([rows = ""]) => rows.length))
+  const took = DateTime.distance(state.startedAt, state.updatedAt)
+  return [
+    `${count(tally.rows, "row")} in ${count(state.shards.size, "batch", "batches")} by ${state.run.provider}, ${
+      elapsed(took)
+    }:`,
+    ...lines.map(([rows = "", name = ""]) => `  ${rows.padStart(width)} ${name}`),
+    `${number(prompt)} tokens read${part(cached, "from a cache")}, ${number(completion)} written${
+      part(reasoning, "of reasoning")
+    }`,
+    ...(tally.complete ? [] : [`The rows without an answer, and why: ${path(RunDirectory.failures(state.directory))}`])
+  ].join("\n")
+}
+
+/** What an unfinished run waits for, and how to go on. */
+export const unfinished = (state: RunState): string => {
+  const running = live(state)
+  const { directory } = state
+  if (running.length > 0) {
+    const ids = distinct(running.map(({ snapshot }) => snapshot?.id ?? ""))
+    return [
+      `${count(running.length, "batch is", "batches are")} running at ${state.run.provider}: ${ids}`,
+      `Wait for the answers: ${command("resume", directory)}`
+    ].join("\n")
+  }
+  const rows = count(state.rows ?? 0, "row")
+  return Manifest.runStatus(state) === "built"
+    ? `${rows} in ${count(state.shards.size, "batch", "batches")} are built, and nothing was sent: ${path(directory)}\n`
+      + `Send them: ${command("resume", directory)}`
+    : `The run is not finished. Go on with it: ${command("resume", directory)}`
+}
+
+/** A run as one JSON object: its manifest, and where its files are. */
+export const json = (state: RunState) => ({
+  ...Manifest.make(state),
+  directory: state.directory,
+  results: state.tally === null ? null : RunDirectory.results(state.directory),
+  failures: state.tally === null ? null : RunDirectory.failures(state.directory)
+})

@@ -1,0 +1,124 @@
+/**
+ * How a run stands in the end, as a table for people.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Manifest from "../Manifest.js"
+import type { RunReport } from "../Pipeline.js"
+import * as RunDirectory from "../RunDirectory.js"
+import type { RunState } from "../RunState.js"
+import type { Tally } from "../Tally.js"
+import * as Report from "./Report.js"
+
+type Row = readonly [name: string, value: string, remark?: string]
+
+const shown = (rows: ReadonlyArray<readonly [name: string, count: number, remark?: string]>): ReadonlyArray<Row> =>
+  rows.flatMap(([name, count, remark]): ReadonlyArray<Row> =>
+    count === 0 ? [] : [remark === undefined ? [name, Report.number(count)] : [name, Report.number(count), remark]]
+  )
+
+const share = (part: number, all: number): string => `${(Math.floor(part * 1_000 / all) / 10).toFixed(1)} %`
+
+const outcomes = (tally: Tally): ReadonlyArray<Row> => [
+  ["rows", Report.number(tally.rows)],
+  ...(tally.rows === 0
+    ? []
+    : [["answered", Report.number(tally.succeeded), share(tally.succeeded, tally.rows)]] satisfies ReadonlyArray<Row>),
+  ...shown([
+    ["refused", tally.refused, "among the answered"],
+    ["truncated", tally.truncated, "among the answered: cut at the token limit"],
+    ["errored", tally.errored],
+    ["expired", tally.expired],
+    ["cancelled", tally.cancelled],
+    ["invalid", tally.invalid],
+    ["missing", tally.missing],
+    ["retryable", tally.retryable, "among the rest: asking again can help"],
+    ["duplicate lines", tally.duplicateLines, "in the provider's results, counted once"],
+    ["conflicting lines", tally.conflictingLines, "in the provider's results, the first usable one is kept"],
+    ["unexpected lines", tally.unexpectedLines, "in the provider's results, of none of the rows"],
+    ["malformed lines", tally.malformedLines, "in the provider's results, which cannot be read"]
+  ])
+]
+
+const tokens = ({ tokens: { cached, completion, prompt, reasoning } }: Tally): ReadonlyArray<Row> => [
+  [
+    "tokens read",
+    Report.number(prompt),
+    ...(cached === 0 ? [] as const : [`${Report.number(cached)} from a cache`] as const)
+  ],
+  [
+    "tokens written",
+    Report.number(completion),
+    ...(reasoning === 0 ? [] as const : [`${Report.number(reasoning)} of reasoning`] as const)
+  ]
+]
+
+/** The numbers stand in a column of their own, at its right. */
+const table = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
+  const names = Math.max(...rows.map(([name]) => name.length))
+  const values = Math.max(...rows.map(([, value]) => value.length))
+  return rows.map(([name, value, remark]) =>
+    `  ${name.padEnd(names)}  ${value.padStart(values)}${remark === undefined ? "" : `  ${remark}`}`
+  )
+}
+
+const files = (rows: ReadonlyArray<readonly [name: string, path: string]>): ReadonlyArray<string> =>
+  Report.table(rows.map(([name, path]) => [`  ${name}`, Report.path(path)]))
+
+const batches = (count: number): string => Report.count(count, "batch", "batches")
+
+const title = (state: RunState, what: string): string => `${state.run.provider}, ${Report.models(state)}: ${what}`
+
+const finished = ({ directory, failures, results, state }: RunReport, tally: Tally): ReadonlyArray<string> => {
+  const took = Report.elapsed(DateTime.distance(state.startedAt, state.updatedAt))
+  return [
+    title(state, `finished, ${batches(state.shards.size)} in ${took}`),
+    "",
+    ...table([...outcomes(tally), ...tokens(tally)]),
+    "",
+    ...files([
+      ["results", results],
+      ...(tally.complete ? [] : [["failures", failures]] as const),
+      ["run", directory]
+    ]),
+    "",
+    `Answers beside the input's columns: ${Report.command("results", directory)} --format csv`
+  ]
+}
+
+const unfinished = ({ directory, state }: RunReport): ReadonlyArray<string> => {
+  const shards = [...state.shards.values()]
+  const rows = Report.count(state.rows ?? 0, "row")
+  const resume = Report.command("resume", directory)
+  if (Manifest.runStatus(state) === "built") {
+    return [
+      title(state, `${rows} built as ${batches(shards.length)}, and nothing was sent`),
+      "",
+      ...files([
+        ...(shards[0] === undefined
+          ? []
+          : [["payloads", RunDirectory.batchInput(shards[0].shard).replace(/\/[^/]*$/u, "")]] as const),
+        ["run", directory]
+      ]),
+      "",
+      `Send them: ${resume}`
+    ]
+  }
+  const stages = new Map<string, number>()
+  for (const { status } of shards) stages.set(status, (stages.get(status) ?? 0) + 1)
+  const live = Report.live(state).length
+  return [
+    title(state, `not finished, ${rows} in ${batches(shards.length)}`),
+    "",
+    ...table([...stages].map(([stage, count]): Row => [stage, Report.number(count)])),
+    "",
+    ...files([["run", directory]]),
+    "",
+    live === 0
+      ? `Go on: ${resume}`
+      : `${Report.count(live, "batch is", "batches are")} running. Wait for the answers: ${resume}`
+  ]
+}
+
+/** The closing table of a run, without a newline at the end. */
+export const summary = (report: RunReport): string =>
+  (report.tally === null ? unfinished(report) : finished(report, report.tally)).join("\n")

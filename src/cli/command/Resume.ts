@@ -1,0 +1,52 @@
+/**
+ * `llm-batch resume RUN_DIR`: goes on with a run from wherever it stands.
+ */
+import * as Command from "@effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as NodePath from "node:path"
+import * as Ledger from "../../Ledger.js"
+import type { RunConfig } from "../../RunConfig.js"
+import type { Steps } from "../../Step.js"
+import { advance } from "../Advance.js"
+import * as Options from "../Options.js"
+import * as Pipelines from "../Pipelines.js"
+import * as Providers from "../Providers.js"
+import * as Settings from "../Settings.js"
+
+/** The provider of a run, as its journal has it. */
+export const providerOf = Effect.fn(function*(directory: string) {
+  const { run } = yield* Effect.provide(
+    Effect.flatMap(Ledger.Ledger, (ledger) => ledger.state(NodePath.resolve(directory))),
+    Ledger.layer
+  )
+  return yield* Providers.byId(run.provider)
+})
+
+/** Goes on with the run in a directory, under the provider that it was begun with. */
+export const goOn = Effect.fn("cli.goOn")(
+  function*(directory: string, settings: RunConfig, steps: Steps, stage: boolean = false) {
+    yield* Settings.checkOutput(settings.output)
+    const provider = yield* providerOf(directory)
+    return yield* Effect.provide(advance(directory, { settings, steps, stage }), Pipelines.layer(provider, settings))
+  }
+)
+
+/** `llm-batch resume RUN_DIR` */
+export const resume = Command.make(
+  "resume",
+  {
+    directory: Options.runDirectory,
+    flags: Options.settings([
+      "output",
+      "yes",
+      "json",
+      "no_wait",
+      ...Options.waiting,
+      "only_step",
+      "from_step",
+      "to_step",
+      "replay_dir"
+    ])
+  },
+  ({ directory, flags }) => Effect.flatMap(Settings.steps(flags), (steps) => goOn(directory, flags, steps))
+).pipe(Command.withDescription("Goes on with a run from wherever it stands: sends what was not sent, waits, fetches"))

@@ -1,0 +1,85 @@
+/**
+ * `llm-batch status RUN_DIR`: where a run stands, from its journal alone: no network, and beside whatever runs it.
+ */
+import * as Command from "@effect/cli/Command"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as NodePath from "node:path"
+import * as Ledger from "../../Ledger.js"
+import * as Manifest from "../../Manifest.js"
+import * as RunDirectory from "../../RunDirectory.js"
+import type { RunState, ShardState } from "../../RunState.js"
+import * as Options from "../Options.js"
+import { Output } from "../Output.js"
+import * as Report from "../Report.js"
+
+const standing = ({ cancelRequested, ended, snapshot, status, tally }: ShardState): string => {
+  if (tally !== null) return ended?.ending === "completed" ? "done" : `done (${ended?.ending ?? "ended"})`
+  if (ended !== null) return `${ended.ending}, ${status === "fetched" ? "fetched" : "to be fetched"}`
+  if (snapshot !== null) return cancelRequested ? "cancelling" : snapshot.providerStatus
+  switch (status) {
+    case "uploaded":
+    case "unanswered":
+      return "not known whether it was submitted"
+    default:
+      return "not sent"
+  }
+}
+
+const progress = ({ shard, snapshot, tally }: ShardState): string => {
+  if (tally !== null) return `${Report.number(tally.succeeded)} of ${Report.count(tally.rows, "row")} answered`
+  const counts = snapshot?.counts
+  const done = counts === undefined ? 0 : counts.succeeded + counts.errored + counts.expired + counts.cancelled
+  return done === 0 ? Report.count(shard.rows, "row") : `${Report.number(done)} of ${Report.count(shard.rows, "row")} done`
+}
+
+const times = ({ ended, snapshot }: ShardState, now: DateTime.Utc): string => {
+  if (snapshot === null) return ""
+  const age = (from: DateTime.Utc, to: DateTime.Utc) => Report.elapsed(DateTime.distance(from, to))
+  if (ended !== null) {
+    return snapshot.endedAt === null ? "" : `took ${age(snapshot.createdAt, snapshot.endedAt)}`
+  }
+  const begun = `sent ${age(snapshot.createdAt, now)} ago`
+  return snapshot.expiresAt === null || DateTime.lessThan(snapshot.expiresAt, now)
+    ? begun
+    : `${begun}, expires in ${age(now, snapshot.expiresAt)}`
+}
+
+const shards = (state: RunState, now: DateTime.Utc): ReadonlyArray<string> =>
+  Report.table(
+    [...state.shards.values()].map((shard) => [
+      `  ${shard.shard.id}`,
+      shard.snapshot?.id ?? "-",
+      standing(shard),
+      progress(shard),
+      times(shard, now)
+    ])
+  )
+
+const text = (state: RunState, now: DateTime.Utc): string => {
+  const { directory, run, tally } = state
+  const status = Manifest.runStatus(state)
+  return [
+    `${run.runId}: ${status}`,
+    `${run.input.name}, ${state.rows === null ? "rows not built yet" : Report.count(state.rows, "row")}, `
+    + [run.provider, Report.models(state)].filter((part) => part !== "").join(" "),
+    `begun ${Report.elapsed(DateTime.distance(state.startedAt, now))} ago, last heard of `
+    + `${Report.elapsed(DateTime.distance(state.updatedAt, now))} ago`,
+    ...shards(state, now),
+    ...(tally === null
+      ? [status === "building" ? "" : `Go on with it: ${Report.command("resume", directory)}`]
+      : [Report.finished(state, tally), `Results: ${Report.path(RunDirectory.results(directory))}`])
+  ].filter((line) => line !== "").join("\n")
+}
+
+/** `llm-batch status RUN_DIR` */
+export const status = Command.make(
+  "status",
+  { directory: Options.runDirectory, flags: Options.settings(["json"]) },
+  ({ directory, flags }) =>
+    Effect.gen(function*() {
+      const output = yield* Output
+      const state = yield* (yield* Ledger.Ledger).state(NodePath.resolve(directory))
+      yield* flags.json === true ? output.json(Report.json(state)) : output.data(text(state, yield* DateTime.now))
+    }).pipe(Effect.provide(Ledger.layer))
+).pipe(Command.withDescription("Tells where a run stands, batch by batch, without asking the provider"))
