@@ -7,7 +7,7 @@ import * as NodePath from "node:path"
 import * as NodeReadline from "node:readline"
 import * as Answers from "../Answers.js"
 import * as Ledger from "../Ledger.js"
-import { Pipeline } from "../Pipeline.js"
+import { Pipeline, type RunReport } from "../Pipeline.js"
 import type { RunConfig } from "../RunConfig.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { Progress } from "../RunEvent.js"
@@ -17,13 +17,14 @@ import * as Display from "./Display.js"
 import { Ending, exitCode } from "./Ending.js"
 import { Output } from "./Output.js"
 import * as Report from "./Report.js"
+import * as Summary from "./Summary.js"
 
 /** Shows what happens in a run while it happens. */
-export const displayed = <A, E, R>(effect: Effect.Effect<A, E, R>, json: boolean) =>
+export const displayed = <A, E, R>(effect: Effect.Effect<A, E, R>, json: boolean, run?: RunState) =>
   Effect.scoped(
     Effect.gen(function*() {
       const { color, live } = yield* Output
-      const listener = yield* Display.make({ live: live && !json, color, json })
+      const listener = yield* Display.make({ live, color, json, run })
       return yield* Effect.provideService(effect, Progress, listener)
     })
   )
@@ -89,6 +90,15 @@ const tellInterrupted = Effect.fn(function*(directory: string, json: boolean) {
   }
 })
 
+/** Where a run stands, as the pipeline says it. */
+export const reportOf = (state: RunState): RunReport => ({
+  state,
+  directory: state.directory,
+  tally: state.tally,
+  results: RunDirectory.results(state.directory),
+  failures: RunDirectory.failures(state.directory)
+})
+
 /** Prints where a run stands, and ends with the exit code that says the same. */
 const conclude = Effect.fn(function*(state: RunState, settings: RunConfig, steps: Step.Steps, stage: boolean) {
   const output = yield* Output
@@ -98,7 +108,7 @@ const conclude = Effect.fn(function*(state: RunState, settings: RunConfig, steps
   }
   if (settings.json === true) yield* output.json(Report.json(state))
   else {
-    yield* output.say(tally === null ? Report.unfinished(state) : Report.finished(state, tally))
+    yield* output.say(Summary.summary(reportOf(state)))
     if (tally !== null && settings.output !== undefined) yield* output.say(`Answers: ${settings.output}`)
     yield* output.data(tally === null ? directory : RunDirectory.results(directory))
   }
@@ -125,10 +135,12 @@ export const advance = Effect.fn("cli.advance")(
     const ledger = yield* Ledger.Ledger
     const pipeline = yield* Pipeline
     const { say } = yield* Output
-    yield* confirmSending(yield* ledger.state(directory), settings, steps)
+    const before = yield* ledger.state(directory)
+    yield* confirmSending(before, settings, steps)
     const state = yield* displayed(
       pipeline.resume(directory, { steps, maxConcurrentJobs: settings.max_concurrent_jobs }),
-      settings.json === true
+      settings.json === true,
+      before
     ).pipe(
       Effect.map((report) => report.state),
       Effect.catchTag("PollTimeout", (timeout) => Effect.zipRight(say(timeout.message), ledger.state(directory))),

@@ -23,9 +23,12 @@ import { fetch, normalize, poll, submit } from "./command/Stages.js"
 import { status } from "./command/Status.js"
 import { exitCode } from "./Ending.js"
 import * as Failure from "./Failure.js"
+import * as Help from "./Help.js"
 import * as Output from "./Output.js"
 
-const root = Command.make("llm-batch").pipe(
+const name = "llm-batch"
+
+const root = Command.make(name).pipe(
   Command.withDescription("Sends many prompts through a provider's half-price batch API, and brings every answer back"),
   Command.withSubcommands([
     run,
@@ -43,23 +46,26 @@ const root = Command.make("llm-batch").pipe(
   ])
 )
 
+const subcommands = [...Command.getSubcommands(root)]
+
 const syntax = new Map(
-  [...Command.getSubcommands(root)].map(([name, command]) => [
-    name,
-    Arguments.syntaxOf(CommandDescriptor.getUsage(command))
-  ])
+  subcommands.map(([name, command]) => [name, Arguments.syntaxOf(CommandDescriptor.getUsage(command))])
 )
 
-const parse = Command.run(root, { name: "llm-batch", version: packageJson.version })
+const parse = Command.run(root, { name, version: packageJson.version })
 
-/**
- * The console that @effect/cli prints to: help in colours only where they are wanted; and no errors, which are told
- * here, once.
- */
-const quietConsole = (base: Console.Console, { data, dataColor }: Output.Service): Console.Console => ({
-  ...base,
-  log: (...texts) => data(texts.map((text) => dataColor ? String(text) : Failure.withoutColor(String(text))).join(" ")),
-  error: () => Effect.void
+/** What @effect/cli says of a command line that it cannot parse is told by `Failure`, once. */
+const silent = (console: Console.Console): Console.Console => ({ ...console, error: () => Effect.void })
+
+/** Runs a command whose arguments are in order. */
+const runCommand = Effect.fn(function*(args: ReadonlyArray<string>) {
+  const { data, dataColor } = yield* Output.Output
+  const [first, second] = args
+  if (first === "--version") return yield* data(packageJson.version)
+  if (first === "--help") return yield* data(Help.all(name, root.descriptor, subcommands, dataColor))
+  const asked = second === "--help" ? subcommands.find(([name]) => name === first) : undefined
+  if (asked !== undefined) return yield* data(Help.one(`${name} ${asked[0]}`, asked[1], dataColor))
+  return yield* parse(["", "", ...args])
 })
 
 /** Tells a failure, and gives its exit code. */
@@ -73,12 +79,11 @@ const tell = Effect.fn(function*(cause: Cause.Cause<unknown>, json: boolean) {
 
 /** Runs the command that the arguments name, and gives its exit code; interrupted, it fails as interrupted. */
 export const main = Effect.fn("cli.main")(function*(given: ReadonlyArray<string>) {
-  const output = yield* Output.Output
   const console = yield* Effect.console
   const flags = given.includes("--") ? given.slice(0, given.indexOf("--")) : given
   return yield* Arguments.normalize(given, syntax).pipe(
-    Effect.flatMap((args) => parse(["", "", ...args])),
-    Effect.withConsole(quietConsole(console, output)),
+    Effect.flatMap(runCommand),
+    Effect.withConsole(silent(console)),
     Effect.as(given.length === 0 ? exitCode.badInput : exitCode.answered),
     Effect.catchTag("Ending", ({ code }) => Effect.succeed(code)),
     Effect.catchAllCause((cause) =>

@@ -119,16 +119,15 @@ const phaseLine = (shards: Iterable<ShardView>): Line => {
 
 /** What is left to wait, as honestly as it can be told. */
 const leftOf = (view: RunView, now: number): string => {
-  if (view.done === view.rows) return ""
+  if (view.rest === 0) return ""
   const remaining = view.remaining(now)
   if (remaining !== null) return remaining < 1_000 ? ", any moment now" : `, about ${Report.elapsed(remaining)} left`
   const longest = view.longest(now)
   return `, end unknown${longest === null ? "" : ` (at most ${Report.elapsed(longest)})`}`
 }
 
-const longestBar = 30
-
-const shortestBar = 6
+/** A bar keeps its length while the figures beside it change. */
+const barLengths = [20, 10]
 
 const percent = (view: RunView): number => view.rows === 0 ? 0 : Math.floor(view.done * 100 / view.rows)
 
@@ -136,8 +135,8 @@ const barLine = (view: RunView, now: number, columns: number): Line => {
   const figures = `${String(percent(view)).padStart(3)} %  ${Report.number(view.done)} of ${
     Report.count(view.rows, "row")
   } done  ${Report.elapsed(now - view.startedAt)}${leftOf(view, now)}`
-  const length = Math.min(longestBar, columns - figures.length - 3)
-  if (length < shortestBar) return [[figures.trimStart()]]
+  const length = barLengths.find((length) => length + figures.length + 3 <= columns)
+  if (length === undefined) return [[figures.trimStart()]]
   const filled = view.rows === 0 ? 0 : Math.floor(view.done * length / view.rows)
   return [["["], ["#".repeat(filled), Ansi.green], [`${"-".repeat(length - filled)}] ${figures}`]]
 }
@@ -151,8 +150,8 @@ const blockOf = (view: RunView, now: number, columns: number): ReadonlyArray<Lin
   return [
     ...(view.shards.size > shardLines ? [phaseLine(view.shards.values())] : [...view.shards.values()].map(shardLine)),
     barLine(view, now, columns),
-    ...view.waits(now).slice(0, waitLines).map(({ text, until }): Line => [
-      [`waiting ${Report.elapsed(until - now)}: ${text}`, Ansi.yellow]
+    ...view.waits(now).slice(0, waitLines).map(({ text, timed, until }): Line => [
+      [`waiting${timed ? ` ${Report.elapsed(until - now)}` : ""}: ${text}`, Ansi.yellow]
     ])
   ]
 }
@@ -293,7 +292,7 @@ class Log {
       case "PollTrouble":
         if (event.detail === this.trouble) return undefined
         this.trouble = event.detail
-        return `waiting on: ${event.detail}`
+        return `waiting: ${event.detail}`
       case "BatchObserved": {
         this.trouble = ""
         const { shard, snapshot } = event.batch

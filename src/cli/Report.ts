@@ -1,12 +1,10 @@
 /**
  * How a run is told: as a few lines for people, as one JSON object for programs.
  */
-import * as DateTime from "effect/DateTime"
 import * as NodePath from "node:path"
 import * as Manifest from "../Manifest.js"
 import * as RunDirectory from "../RunDirectory.js"
 import type { RunState, ShardState } from "../RunState.js"
-import type { Tally } from "../Tally.js"
 
 /** A number as people read it. */
 export const number = (value: number): string => value.toLocaleString("en")
@@ -44,7 +42,7 @@ export const quoted = (argument: string): string =>
 /** A command that goes on with a run. */
 export const command = (verb: string, directory: string): string => `llm-batch ${verb} ${quoted(path(directory))}`
 
-/** Lines of columns, each as wide as its widest cell. Columns of which every cell is a number stand right. */
+/** Lines of columns, each as wide as its widest cell. */
 export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
   const widths: Array<number> = []
   for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length)
@@ -86,55 +84,6 @@ export const summary = (state: RunState): string => {
     ["Model", models(state)],
     ["Directory", path(state.directory)]
   ]).map((line) => `  ${line}`).join("\n")
-}
-
-const outcomes = (tally: Tally): ReadonlyArray<ReadonlyArray<string>> =>
-  ([
-    ["answered", tally.succeeded],
-    ["errored", tally.errored],
-    ["expired", tally.expired],
-    ["cancelled", tally.cancelled],
-    ["invalid", tally.invalid],
-    ["missing", tally.missing],
-    ["of the answers refused", tally.refused],
-    ["of the answers cut at the token limit", tally.truncated]
-  ] as const).filter(([name, rows]) => name === "answered" || rows > 0).map(([name, rows]) => [number(rows), name])
-
-/** How a finished run ended. */
-export const finished = (state: RunState, tally: Tally): string => {
-  const { prompt, completion, cached, reasoning } = tally.tokens
-  const part = (tokens: number, name: string) => tokens === 0 ? "" : ` (${number(tokens)} ${name})`
-  const lines = outcomes(tally)
-  const width = Math.max(...lines.map(([rows = ""]) => rows.length))
-  const took = DateTime.distance(state.startedAt, state.updatedAt)
-  return [
-    `${count(tally.rows, "row")} in ${count(state.shards.size, "batch", "batches")} by ${state.run.provider}, ${
-      elapsed(took)
-    }:`,
-    ...lines.map(([rows = "", name = ""]) => `  ${rows.padStart(width)} ${name}`),
-    `${number(prompt)} tokens read${part(cached, "from a cache")}, ${number(completion)} written${
-      part(reasoning, "of reasoning")
-    }`,
-    ...(tally.complete ? [] : [`The rows without an answer, and why: ${path(RunDirectory.failures(state.directory))}`])
-  ].join("\n")
-}
-
-/** What an unfinished run waits for, and how to go on. */
-export const unfinished = (state: RunState): string => {
-  const running = live(state)
-  const { directory } = state
-  if (running.length > 0) {
-    const ids = distinct(running.map(({ snapshot }) => snapshot?.id ?? ""))
-    return [
-      `${count(running.length, "batch is", "batches are")} running at ${state.run.provider}: ${ids}`,
-      `Wait for the answers: ${command("resume", directory)}`
-    ].join("\n")
-  }
-  const rows = count(state.rows ?? 0, "row")
-  return Manifest.runStatus(state) === "built"
-    ? `${rows} in ${count(state.shards.size, "batch", "batches")} are built, and nothing was sent: ${path(directory)}\n`
-      + `Send them: ${command("resume", directory)}`
-    : `The run is not finished. Go on with it: ${command("resume", directory)}`
 }
 
 /** A run as one JSON object: its manifest, and where its files are. */

@@ -25,6 +25,8 @@ export interface Hindrance {
   readonly text: string
   /** When it is over, or believed to be; in milliseconds. */
   readonly until: number
+  /** Whether it ends then for certain. */
+  readonly timed: boolean
 }
 
 /** Trouble that was not told again for so long has passed. */
@@ -58,7 +60,8 @@ export class RunView {
     for (const { ended, shard, snapshot, status } of run?.shards.values() ?? []) {
       const view = this.at(shard)
       if (snapshot !== null) this.observe(view, snapshot)
-      view.phase = status === "normalized" ? "done" : ended === null ? view.phase : ended.ending
+      if (ended !== null) view.phase = ended.ending
+      if (status === "normalized") this.finish(view)
     }
   }
 
@@ -82,11 +85,12 @@ export class RunView {
         this.submitting(event.shard, "waiting")
         this.hindrances.set(event.shard.id, {
           text: `shard ${event.shard.id}: ${event.detail}`,
-          until: now + event.waitMillis
+          until: now + event.waitMillis,
+          timed: true
         })
         return
       case "PollTrouble":
-        this.hindrances.set("", { text: event.detail, until: now + troubleMillis })
+        this.hindrances.set("", { text: event.detail, until: now + troubleMillis, timed: false })
         return
       case "BatchCreated":
       case "BatchObserved":
@@ -99,11 +103,7 @@ export class RunView {
           view.phase = event.batch.ending
         })
       case "ShardNormalized":
-        return this.progress(event.shard, now, (view) => {
-          this.done += view.shard.rows - view.done
-          view.done = view.shard.rows
-          view.phase = "done"
-        })
+        return this.progress(event.shard, now, (view) => this.finish(view))
       case "ShardFailed":
         this.hindrances.delete(event.shard.id)
         this.at(event.shard).phase = "stopped"
@@ -119,18 +119,25 @@ export class RunView {
     return [...this.hindrances.values()].filter(({ until }) => until > now)
   }
 
+  /** The rows that can still be waited for: those of shards that stopped are left. */
+  get rest(): number {
+    let rest = 0
+    for (const { done, phase, shard } of this.shards.values()) if (phase !== "stopped") rest += shard.rows - done
+    return rest
+  }
+
   /** How long the rest will take at the rate so far; `null` while there is none. */
   remaining(now: number): number | null {
     const { first, last } = this
     if (first === null || last === null || last.at <= first.at || last.done <= first.done) return null
     const millisPerRow = (last.at - first.at) / (last.done - first.done)
-    return Math.max(0, last.at + (this.rows - last.done) * millisPerRow - now)
+    return Math.max(0, last.at + this.rest * millisPerRow - now)
   }
 
   /** How long it takes at most until every batch with the provider has ended; `null` when it is not known. */
   longest(now: number): number | null {
-    const times = [...this.shards.values()].flatMap(({ done, expiresAt, shard }) =>
-      expiresAt === null || done === shard.rows ? [] : [expiresAt - now]
+    const times = [...this.shards.values()].flatMap(({ done, expiresAt, phase, shard }) =>
+      expiresAt === null || done === shard.rows || phase === "stopped" ? [] : [expiresAt - now]
     )
     return times.length === 0 ? null : Math.max(0, ...times)
   }
@@ -158,6 +165,12 @@ export class RunView {
     view.batchId = snapshot.id
     view.phase = snapshot.ending ?? snapshot.status.replaceAll("_", " ")
     view.expiresAt = snapshot.expiresAt === null ? null : DateTime.toEpochMillis(snapshot.expiresAt)
+  }
+
+  private finish(view: ShardView): void {
+    this.done += view.shard.rows - view.done
+    view.done = view.shard.rows
+    view.phase = "done"
   }
 
   /** Changes a shard, and marks the time when that brings rows on. */

@@ -13,9 +13,6 @@ export const macrotask: Effect.Effect<void> = Effect.async<void>((resume) => {
 /** How long synchronous work may hold the thread. */
 const sliceMillis = 8
 
-/** Steps between two looks at the time: a look costs about as much as a cheap step. */
-const stepsPerLook = 16
-
 /**
  * Repeats a synchronous step until it gives `false`, in slices. What the step throws is for `onThrow` to name; it must
  * know every error that the step throws.
@@ -24,12 +21,10 @@ export const blockLoop = <E>(step: () => boolean, onThrow: (error: unknown) => E
   const slice = Effect.try({
     try: () => {
       const end = performance.now() + sliceMillis
-      for (;;) {
-        for (let count = 0; count < stepsPerLook; count++) {
-          if (!step()) return false
-        }
+      while (step()) {
         if (performance.now() >= end) return true
       }
+      return false
     },
     catch: onThrow
   })

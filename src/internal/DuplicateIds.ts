@@ -88,16 +88,10 @@ export class DuplicateIds {
     return undefined
   }
 
-  /** An id that occurs twice and was not told by `add`. To be asked once, after all ids. */
-  finish(): Duplicate | undefined {
-    const checking = this.check()
-    for (;;) {
-      const step = checking.next()
-      if (step.done === true) return step.value
-    }
-  }
-
-  /** `finish` in steps of about a block of disk each, for inputs with so many ids that it takes long. */
+  /**
+   * An id that occurs twice and was not told by `add`, in steps of about a block of disk each. To be run once, after all
+   * ids.
+   */
   *check(): Generator<void, Duplicate | undefined> {
     if (this.spilled === undefined) return undefined
     let found: Duplicate | undefined

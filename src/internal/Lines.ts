@@ -56,7 +56,8 @@ export class LineSplitter {
 
   private carry(piece: Buffer): void {
     if (this.overlong) return
-    if (this.carriedBytes + piece.length > this.longest) {
+    // With room for what is no part of the line: a byte order mark and a carriage return. `emit` decides exactly.
+    if (this.carriedBytes + piece.length > this.longest + 4) {
       this.overlong = true
       this.carried = []
       this.carriedBytes = 0

@@ -29,6 +29,8 @@ const encodeEntry = Schema.encodeSync(Schema.parseJson(Entry))
 interface Held {
   readonly handle: Disk.Handle
   readonly fold: Fold
+  /** How much of the journal is whole entries; what a failed append left behind them is cut off by the next one. */
+  wholeBytes: number
   manifestAt: number
   manifestStale: boolean
 }
@@ -78,6 +80,19 @@ const stateOf = (directory: string, fold: Fold): Effect.Effect<RunState, RunReje
     )
     : Effect.succeed(fold.state)
 
+/** The directories that hold a new one's name, or the name of one above it that is new too. */
+const parentsToSync = (disk: Disk.Service, directory: string): ReadonlyArray<string> => {
+  const parent = NodePath.dirname(directory)
+  return disk.stat(parent) === undefined && parent !== directory ? [parent, ...parentsToSync(disk, parent)] : [parent]
+}
+
+/** Cuts off what a crash or a failed append left behind the whole entries. */
+const mend = ({ handle, wholeBytes }: Held): void => {
+  if (handle.size() <= wholeBytes) return
+  handle.truncate(wholeBytes)
+  handle.sync()
+}
+
 /** Makes the ledger. */
 export const make: Effect.Effect<Service> = Effect.gen(function*() {
   const disk = yield* Disk.Disk
@@ -104,9 +119,12 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     const stamped: Entry = { ...entry, at: yield* DateTime.now }
     const path = RunDirectory.journal(directory)
     yield* Disk.attempt("append to", path, () => {
-      Disk.writeAll(held.handle, Buffer.from(`${encodeEntry(stamped)}\n`))
+      const line = Buffer.from(`${encodeEntry(stamped)}\n`)
+      mend(held)
+      Disk.writeAll(held.handle, line)
       // An observation repeats what the provider will say again: it need not survive a crash.
       if (entry._tag !== "BatchObserved") held.handle.sync()
+      held.wholeBytes += line.length
     })
     const problem = held.fold.step(stamped)
     if (problem !== undefined) {
@@ -123,7 +141,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     if (stat !== undefined) yield* lock.acquire(directory, stat)
   })
 
-  const keep = (directory: string, fold: Fold) =>
+  const keep = (directory: string, { fold, wholeBytes }: Journal) =>
     Effect.acquireRelease(
       Effect.map(
         Disk.attempt(
@@ -132,7 +150,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
           () => disk.open(RunDirectory.journal(directory), "append")
         ),
         (handle): Held => {
-          const held = { handle, fold, manifestAt: Number.NEGATIVE_INFINITY, manifestStale: false }
+          const held = { handle, fold, wholeBytes, manifestAt: Number.NEGATIVE_INFINITY, manifestStale: false }
           runs.set(directory, held)
           return held
         }
@@ -151,7 +169,11 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     )
 
   const create = Effect.fn("Ledger.create")(function*(directory: string, run: RunDescription) {
-    yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
+    const parents = yield* Disk.attempt("make", directory, () => {
+      const parents = parentsToSync(disk, directory)
+      disk.makeDirectory(directory)
+      return parents
+    })
     yield* hold(directory)
     const path = RunDirectory.journal(directory)
     if ((yield* Disk.attempt("look for", path, () => disk.stat(path))) !== undefined) {
@@ -161,26 +183,20 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
         remedy: `Go on with it by: llm-batch resume ${directory}, or name another directory with --run-dir.`
       })
     }
-    const { fold } = yield* keep(directory, new Fold(directory))
+    const { fold } = yield* keep(directory, { fold: new Fold(directory), wholeBytes: 0 })
     yield* append(directory, { _tag: "RunStarted", run })
     yield* Disk.attempt("make durable", directory, () => {
-      disk.syncDirectory(directory)
-      disk.syncDirectory(NodePath.dirname(directory))
+      for (const changed of [directory, ...parents]) disk.syncDirectory(changed)
     })
     return yield* stateOf(directory, fold)
   })
 
   const open = Effect.fn("Ledger.open")(function*(directory: string) {
     yield* hold(directory)
-    const { fold, wholeBytes } = yield* readJournal(directory)
-    const state = yield* stateOf(directory, fold)
-    const { handle } = yield* keep(directory, fold)
-    yield* Disk.attempt("mend", RunDirectory.journal(directory), () => {
-      if (handle.size() > wholeBytes) {
-        handle.truncate(wholeBytes)
-        handle.sync()
-      }
-    })
+    const journal = yield* readJournal(directory)
+    const state = yield* stateOf(directory, journal.fold)
+    const held = yield* keep(directory, journal)
+    yield* Disk.attempt("mend", RunDirectory.journal(directory), () => mend(held))
     return state
   })
 

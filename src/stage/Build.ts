@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { BuildOptions } from "../BuildOptions.js"
 import { InputError } from "../InputError.js"
+import { blockLoop } from "../internal/BlockLoop.js"
 import * as Disk from "../internal/Disk.js"
 import * as DuplicateIds from "../internal/DuplicateIds.js"
 import { ShardBuilder } from "../internal/ShardBuilder.js"
@@ -155,7 +156,13 @@ const make = Effect.gen(function*() {
 
     yield* source.blocks.pipe(Stream.runForEachWhile((block) => read(() => reader.push(block))))
     if (rows < limit) yield* read(() => reader.end())
-    const found = yield* attempt(() => ids.finish())
+    let found: DuplicateIds.Duplicate | undefined
+    const checking = ids.check()
+    yield* blockLoop(() => {
+      const step = checking.next()
+      if (step.done === true) found = step.value
+      return step.done !== true
+    }, (error) => Disk.toDiskError("check ids", directory, error))
     if (found !== undefined) return yield* duplicate(found.id, found.secondLine, found.firstLine)
     return new Built(yield* attempt(() => builder.finish()))
   }, Effect.scoped)

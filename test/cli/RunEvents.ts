@@ -43,7 +43,10 @@ export const snapshot = (
     problems: []
   })
 
-export const created = (of: Shard, more: { readonly expiresAt?: number; readonly adopted?: boolean } = {}): RunEvent => ({
+export const created = (
+  of: Shard,
+  more: { readonly expiresAt?: number; readonly adopted?: boolean } = {}
+): RunEvent => ({
   _tag: "BatchCreated",
   batch: new Batch({ shard: of, snapshot: snapshot(of, "validating", 0, more) }),
   adopted: more.adopted ?? false

@@ -7,11 +7,12 @@ import * as Effect from "effect/Effect"
 import * as NodePath from "node:path"
 import * as Ledger from "../../Ledger.js"
 import * as Manifest from "../../Manifest.js"
-import * as RunDirectory from "../../RunDirectory.js"
 import type { RunState, ShardState } from "../../RunState.js"
+import { reportOf } from "../Advance.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Report from "../Report.js"
+import * as Summary from "../Summary.js"
 
 const standing = ({ cancelRequested, ended, snapshot, status, tally }: ShardState): string => {
   if (tally !== null) return ended?.ending === "completed" ? "done" : `done (${ended?.ending ?? "ended"})`
@@ -68,7 +69,7 @@ const text = (state: RunState, now: DateTime.Utc): string => {
     ...shards(state, now),
     ...(tally === null
       ? [status === "building" ? "" : `Go on with it: ${Report.command("resume", directory)}`]
-      : [Report.finished(state, tally), `Results: ${Report.path(RunDirectory.results(directory))}`])
+      : [Summary.summary(reportOf(state))])
   ].filter((line) => line !== "").join("\n")
 }
 

@@ -1,0 +1,145 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import { EndedBatch } from "llm-batch/Batch"
+import { BuildOptions } from "llm-batch/BuildOptions"
+import type { RunReport } from "llm-batch/Pipeline"
+import { type Entry, Fold, InputDescription, RunDescription } from "llm-batch/RunState"
+import type { Tally } from "llm-batch/Tally"
+import { summary } from "../../src/cli/Summary.js"
+import { shard, snapshot, tally } from "./RunEvents.js"
+
+const start = DateTime.unsafeMake(0)
+
+const later = DateTime.unsafeMake(192_000)
+
+/** A report of a run in `/run` with 800 rows in two shards. */
+const report = (...entries: ReadonlyArray<Entry>): RunReport => {
+  const fold = new Fold("/run")
+  const all: ReadonlyArray<Entry> = [
+    {
+      _tag: "RunStarted",
+      at: start,
+      run: new RunDescription({
+        runId: "1",
+        runTag: "k3f9a2x7qd",
+        provider: "openai",
+        input: new InputDescription({ name: "in.jsonl", path: null, format: "jsonl", columns: null, bytes: null }),
+        options: new BuildOptions()
+      })
+    },
+    { _tag: "ShardBuilt", at: start, shard: shard(1) },
+    { _tag: "ShardBuilt", at: start, shard: shard(2) },
+    { _tag: "BuildFinished", at: start, rows: 800, notices: [] },
+    ...entries
+  ]
+  for (const entry of all) assert.isUndefined(fold.step(entry))
+  const { state } = fold
+  assert.isDefined(state)
+  return {
+    state,
+    directory: "/run",
+    tally: state.tally,
+    results: "/run/results.jsonl",
+    failures: "/run/failures.jsonl"
+  }
+}
+
+const finished = (tally: Tally) => report({ _tag: "RunFinished", at: later, tally })
+
+describe("Summary", () => {
+  it("tells how a run ended of which every row is answered", () => {
+    const tokens = { prompt: 120_000, completion: 34_000, cached: 0, reasoning: 12_000 }
+    assert.deepStrictEqual(summary(finished(tally(800, { tokens }))).split("\n"), [
+      "openai, gpt-5-mini: finished, 2 batches in 3m 12s",
+      "",
+      "  rows                800",
+      "  answered            800  100.0 %",
+      "  tokens read     120,000",
+      "  tokens written   34,000  12,000 of reasoning",
+      "",
+      "  results  /run/results.jsonl",
+      "  run      /run",
+      "",
+      "Answers beside the input's columns: llm-batch results /run --format csv"
+    ])
+  })
+
+  it("tells what became of the other rows, and what was odd", () => {
+    const all = tally(800, {
+      succeeded: 790,
+      refused: 1,
+      truncated: 2,
+      errored: 3,
+      expired: 4,
+      cancelled: 1,
+      invalid: 1,
+      missing: 1,
+      retryable: 6,
+      duplicateLines: 5,
+      conflictingLines: 6,
+      unexpectedLines: 7,
+      malformedLines: 8,
+      tokens: { prompt: 10, completion: 2, cached: 4, reasoning: 0 }
+    })
+    assert.deepStrictEqual(summary(finished(all)).split("\n"), [
+      "openai, gpt-5-mini: finished, 2 batches in 3m 12s",
+      "",
+      "  rows               800",
+      "  answered           790  98.7 %",
+      "  refused              1  among the answered",
+      "  truncated            2  among the answered: cut at the token limit",
+      "  errored              3",
+      "  expired              4",
+      "  cancelled            1",
+      "  invalid              1",
+      "  missing              1",
+      "  retryable            6  among the rest: asking again can help",
+      "  duplicate lines      5  in the provider's results, counted once",
+      "  conflicting lines    6  in the provider's results, the first usable one is kept",
+      "  unexpected lines     7  in the provider's results, of none of the rows",
+      "  malformed lines      8  in the provider's results, which cannot be read",
+      "  tokens read         10  4 from a cache",
+      "  tokens written       2",
+      "",
+      "  results   /run/results.jsonl",
+      "  failures  /run/failures.jsonl",
+      "  run       /run",
+      "",
+      "Answers beside the input's columns: llm-batch results /run --format csv"
+    ])
+  })
+
+  it("tells what a dry run made, and how to send it", () => {
+    assert.deepStrictEqual(summary(report()).split("\n"), [
+      "openai, gpt-5-mini: 800 rows built as 2 batches, and nothing was sent",
+      "",
+      "  payloads  /run/batch_inputs/openai",
+      "  run       /run",
+      "",
+      "Send them: llm-batch resume /run"
+    ])
+  })
+
+  it("tells where an unfinished run stands, and how to go on", () => {
+    const of = (index: number) => snapshot(shard(index), "in_progress", 0)
+    const running = report(
+      { _tag: "BatchCreated", at: later, shard: "0001", snapshot: of(1), adopted: false },
+      { _tag: "BatchCreated", at: later, shard: "0002", snapshot: of(2), adopted: false },
+      {
+        _tag: "BatchEnded",
+        at: later,
+        batch: new EndedBatch({ shard: shard(2), snapshot: of(2), ending: "completed" })
+      }
+    )
+    assert.deepStrictEqual(summary(running).split("\n"), [
+      "openai, gpt-5-mini: not finished, 800 rows in 2 batches",
+      "",
+      "  submitted  1",
+      "  ended      1",
+      "",
+      "  run  /run",
+      "",
+      "1 batch is running. Wait for the answers: llm-batch resume /run"
+    ])
+  })
+})
