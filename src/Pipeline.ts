@@ -424,6 +424,7 @@ const make = Effect.gen(function*() {
     })
 
     const begun = Effect.gen(function*() {
+      yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
       yield* Disk.replaceFile(RunDirectory.config(directory), RunConfig.format(description))
       const built = yield* build(source, new Build.RunLocation({ directory, runTag }), description.options)
       for (const shard of built.shards) yield* ledger.append(directory, { _tag: "ShardBuilt", shard })

@@ -260,7 +260,8 @@ const make = Effect.fnUntraced(function*(given: string) {
   const onDisk = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, Disk.Disk, disk)
 
   return Context.make(Submit, {
-    check: () => onDisk(Effect.mapError(savedFiles, (error) => refused("replay", error.message))),
+    check: () =>
+      onDisk(Effect.mapError(savedFiles, () => refused("look for saved results", `there are none in ${directory}`))),
     submit: (shard) => onDisk(submit(shard))
   }).pipe(
     Context.add(Poll, {

@@ -256,7 +256,10 @@ const parseSettings = (text: string, lines: LineCounter): Either.Either<Readonly
     const offset = isNode(key) ? key.range?.[0] ?? 0 : 0
     if (!isScalar(key)) return Either.left([offset, "this is not the name of a setting"])
     return Either.try({
-      try: () => ({ written: String(key.value), offset, value: isNode(value) ? value.toJS(document) : null }),
+      try: (): Setting => {
+        const plain: unknown = isNode(value) ? value.toJS(document) : null
+        return { written: String(key.value), offset, value: plain }
+      },
       catch: (cause): Fault => [offset, `this is not YAML: ${cause instanceof Error ? cause.message : String(cause)}`]
     })
   }))
@@ -306,14 +309,14 @@ export const decode = (text: string, name: string): Either.Either<RunConfig, Inp
       ([offset, what]) => problem(offset, what, "Write one \"key: value\" a line, such as model: gpt-5-mini")
     )
     const seen = new Set<Key>()
-    let settings: RunConfig = {}
+    const settings: RunConfig = {}
     for (const one of written) {
       const [key, setting] = yield* settingOf(one)
       if (seen.has(key)) {
         return yield* Either.left(problem(one.offset, `${key} is set a second time`, "Keep one of the two."))
       }
       seen.add(key)
-      settings = { ...settings, ...setting }
+      Object.assign(settings, setting)
     }
     return settings
   })

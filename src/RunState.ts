@@ -184,7 +184,7 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
     case "SubmitIntended":
       return { ...state, intent: { at: entry.at, account: entry.account } }
     case "InputUploaded":
-      return { ...state, status: "uploaded", input: entry.input }
+      return { ...state, status: "uploaded", input: entry.input, unansweredAt: null }
     case "CreateFailed":
       return { ...state, status: "built", unansweredAt: null }
     case "CreateUnanswered":

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { FastCheck } from "effect"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Stream from "effect/Stream"
@@ -8,6 +9,7 @@ import * as Ledger from "llm-batch/Ledger"
 import { InputDescription, RunDescription } from "llm-batch/RunState"
 import { Shard } from "llm-batch/Shard"
 import * as Tally from "llm-batch/Tally"
+import Papa from "papaparse"
 import * as Disk from "../src/internal/Disk.js"
 import * as MemoryDisk from "../src/internal/MemoryDisk.js"
 
@@ -137,6 +139,31 @@ describe("Answers", () => {
       assert.strictEqual(lines[3], "c\t\t\t\t\tC:\\\\new\\tfolder\tstop\tsucceeded\t\t24\t3\t27")
       assert.strictEqual(lines.length, 5)
       for (const line of lines.slice(0, 4)) assert.strictEqual(line.split("\t").length, 12)
+    }))
+
+  const anyText = FastCheck.oneof(
+    FastCheck.string({ unit: "grapheme" }),
+    FastCheck.string({ unit: FastCheck.constantFrom("\t", "\n", "\r", "\\", "\"", ",", "n", "t", " ") })
+  )
+
+  it.effect.prop("loses nothing in CSV and TSV, whatever the texts", [
+    FastCheck.array(FastCheck.tuple(anyText, anyText))
+  ], ([
+    texts
+  ]) =>
+    Effect.gen(function*() {
+      const files: Files = {
+        results: texts.map(([, answer], index) => answered(String(index), answer)),
+        rows: { "0001": texts.map(([text], index) => record(index + 1, String(index), { text })) },
+        shards: texts.length === 0 ? [] : [shard("0001", texts.length, 1, texts.length)]
+      }
+      const own = (lines: ReadonlyArray<ReadonlyArray<string>>) => lines.slice(1).map((cells) => [cells[1], cells[2]])
+      const csv = Papa.parse<Array<string>>(yield* written(files, "csv"), { newline: "\r\n", skipEmptyLines: true })
+      assert.deepStrictEqual(own(csv.data), texts)
+      const unescape = (cell: string) =>
+        cell.replaceAll(/\\(.)/g, (_, letter) => ({ t: "\t", n: "\n", r: "\r" })[String(letter)] ?? String(letter))
+      const tsv = (yield* written(files, "tsv")).split("\n").filter((line) => line !== "")
+      assert.deepStrictEqual(own(tsv.map((line) => line.split("\t").map(unescape))), texts)
     }))
 
   it.effect("writes text for people", () =>

@@ -159,7 +159,7 @@ describe("Replay", () => {
           Effect.flip(pipeline.run(prompts("a"), { directory: "/run", defaults })),
           (error) => ({ files: files(), message: error.message })
         ))
-      assert.include(message, "/saved: there are no saved results here")
+      assert.include(message, "look for saved results: there are none in /saved")
       assert.deepStrictEqual([...files.keys()], ["/saved/.hidden"])
     }))
 

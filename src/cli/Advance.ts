@@ -77,9 +77,13 @@ const tellInterrupted = Effect.fn(function*(directory: string, json: boolean) {
     ...live.slice(0, 20).map(({ shard, snapshot }) =>
       `  ${snapshot?.id ?? ""} (shard ${shard.id}, ${Report.count(shard.rows, "row")})`
     ),
-    ...(live.length > 20 ? [`  and ${Report.number(live.length - 20)} more: ${Report.command("status", directory)}`] : []),
+    ...(live.length > 20
+      ? [`  and ${Report.number(live.length - 20)} more: ${Report.command("status", directory)}`]
+      : []),
     ...(uncertain.length === 0 ? [] : [
-      `Of ${Report.count(uncertain.length, "shard")} it is not known yet whether a batch was made; resume looks before it sends.`
+      `Of ${
+        Report.count(uncertain.length, "shard")
+      } it is not known yet whether a batch was made; resume looks before it sends.`
     ]),
     `Go on:   ${Report.command("resume", directory)}`,
     ...(live.length + uncertain.length === 0 ? [] : [`Cancel:  ${Report.command("cancel", directory)}`])
@@ -136,12 +140,12 @@ export const advance = Effect.fn("cli.advance")(
     const pipeline = yield* Pipeline
     const { say } = yield* Output
     const before = yield* ledger.state(directory)
-    yield* confirmSending(before, settings, steps)
-    const state = yield* displayed(
-      pipeline.resume(directory, { steps, maxConcurrentJobs: settings.max_concurrent_jobs }),
-      settings.json === true,
-      before
-    ).pipe(
+    const state = yield* confirmSending(before, settings, steps).pipe(
+      Effect.zipRight(displayed(
+        pipeline.resume(directory, { steps, maxConcurrentJobs: settings.max_concurrent_jobs }),
+        settings.json === true,
+        before
+      )),
       Effect.map((report) => report.state),
       Effect.catchTag("PollTimeout", (timeout) => Effect.zipRight(say(timeout.message), ledger.state(directory))),
       Effect.onInterrupt(() => tellInterrupted(directory, settings.json === true))

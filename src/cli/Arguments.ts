@@ -34,7 +34,9 @@ export const syntaxOf = (usage: Usage.Usage): Syntax => {
   const walk = (usage: Usage.Usage, optional: boolean, repeatable: boolean): void => {
     switch (usage._tag) {
       case "Named": {
-        const names = usage.names.toSorted((one, other) => Number(other.startsWith("--")) - Number(one.startsWith("--")))
+        const names = usage.names.toSorted((one, other) =>
+          Number(other.startsWith("--")) - Number(one.startsWith("--"))
+        )
         const [name] = names
         if (name?.startsWith("-") === true) {
           flags.push({ names, takesValue: Option.isSome(usage.acceptedValues), repeatable })

@@ -15,8 +15,10 @@ import * as Arguments from "./Arguments.js"
 import { build } from "./command/Build.js"
 import { cancel } from "./command/Cancel.js"
 import { clean } from "./command/Clean.js"
+import { demo } from "./command/Demo.js"
 import { emulator } from "./command/Emulator.js"
 import { list } from "./command/List.js"
+import { results } from "./command/Results.js"
 import { resume } from "./command/Resume.js"
 import { run } from "./command/Run.js"
 import { fetch, normalize, poll, submit } from "./command/Stages.js"
@@ -28,28 +30,42 @@ import * as Output from "./Output.js"
 
 const name = "llm-batch"
 
+const commands = [
+  run,
+  resume,
+  status,
+  results,
+  list,
+  cancel,
+  clean,
+  build,
+  submit,
+  poll,
+  fetch,
+  normalize,
+  emulator,
+  demo
+] as const
+
+/** Commands that help does not list: they work in a checkout only. */
+const hidden: ReadonlySet<string> = new Set(["demo"])
+
 const root = Command.make(name).pipe(
   Command.withDescription("Sends many prompts through a provider's half-price batch API, and brings every answer back"),
-  Command.withSubcommands([
-    run,
-    resume,
-    status,
-    list,
-    cancel,
-    clean,
-    build,
-    submit,
-    poll,
-    fetch,
-    normalize,
-    emulator
-  ])
+  Command.withSubcommands(commands)
 )
 
-const subcommands = [...Command.getSubcommands(root)]
+/** The commands by name, as help lists them. */
+const byName: ReadonlyMap<string, CommandDescriptor.Command<unknown>> = new Map(
+  commands.map(({ descriptor }): CommandDescriptor.Command<unknown> => descriptor).flatMap((descriptor) =>
+    [...CommandDescriptor.getNames(descriptor)].map((name) => [name, descriptor] as const)
+  )
+)
+
+const listed = [...byName].filter(([name]) => !hidden.has(name))
 
 const syntax = new Map(
-  subcommands.map(([name, command]) => [name, Arguments.syntaxOf(CommandDescriptor.getUsage(command))])
+  [...byName].map(([name, command]) => [name, Arguments.syntaxOf(CommandDescriptor.getUsage(command))])
 )
 
 const parse = Command.run(root, { name, version: packageJson.version })
@@ -62,9 +78,9 @@ const runCommand = Effect.fn(function*(args: ReadonlyArray<string>) {
   const { data, dataColor } = yield* Output.Output
   const [first, second] = args
   if (first === "--version") return yield* data(packageJson.version)
-  if (first === "--help") return yield* data(Help.all(name, root.descriptor, subcommands, dataColor))
-  const asked = second === "--help" ? subcommands.find(([name]) => name === first) : undefined
-  if (asked !== undefined) return yield* data(Help.one(`${name} ${asked[0]}`, asked[1], dataColor))
+  if (first === "--help") return yield* data(Help.all(name, root.descriptor, listed, dataColor))
+  const asked = first === undefined || second !== "--help" ? undefined : byName.get(first)
+  if (asked !== undefined) return yield* data(Help.one(`${name} ${first}`, asked, dataColor))
   return yield* parse(["", "", ...args])
 })
 

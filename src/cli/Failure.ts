@@ -6,6 +6,7 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as Cause from "effect/Cause"
 import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"
+import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { exitCode } from "./Ending.js"
@@ -43,7 +44,11 @@ const ofError = (error: unknown): Failure => {
     return { type: "UsageError", message: textOf(error.error), code: exitCode.badInput }
   }
   if (ConfigError.isConfigError(error)) {
-    return { type: "ConfigError", message: `The environment: ${String(error)}`, code: exitCode.badInput }
+    return {
+      type: "ConfigError",
+      message: `The environment: ${Inspectable.toStringUnknown(error)}`,
+      code: exitCode.badInput
+    }
   }
   const type = Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" ? error._tag : "Error"
   return {

@@ -1,10 +1,11 @@
 /**
  * The help of the command line: what @effect/cli knows of the commands, on lines that a terminal can hold.
  */
+import * as CliConfig from "@effect/cli/CliConfig"
 import type * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as Descriptor from "@effect/cli/CommandDescriptor"
-import * as CliConfig from "@effect/cli/CliConfig"
 import * as HelpDoc from "@effect/cli/HelpDoc"
+import { syntaxOf } from "./Arguments.js"
 import { withoutColor } from "./Failure.js"
 
 type Command = CommandDescriptor.Command<unknown>
@@ -115,8 +116,11 @@ export const one = (name: string, command: Command, color: boolean): string => {
   const document = Descriptor.getHelp(command, config)
   const rows = items(document)
   const operands = rows.filter(([name]) => !name.startsWith("-"))
+  const usage = syntaxOf(Descriptor.getUsage(command)).operands.map(({ name, optional }) =>
+    optional ? `[${name}]` : name
+  )
   return [
-    `Usage: ${[name, ...operands.map(([name]) => name)].join(" ")} [FLAGS]`,
+    `Usage: ${[name, ...usage].join(" ")} [FLAGS]`,
     "",
     `${descriptionOf(document)}.`,
     ...section("Arguments", operands, color),

@@ -10,8 +10,7 @@ import * as Either from "effect/Either"
 import { describe } from "../internal/RowErrors.js"
 import * as RunConfig from "../RunConfig.js"
 
-const refuse = (name: string, problem: string) =>
-  ValidationError.invalidValue(HelpDoc.p(`--${name}: ${problem}`))
+const refuse = (name: string, problem: string) => ValidationError.invalidValue(HelpDoc.p(`--${name}: ${problem}`))
 
 /** A setting from what its flag was given. */
 const decode = (name: string, key: RunConfig.Key, value: unknown) =>
@@ -43,7 +42,9 @@ const named = (key: RunConfig.Key, { aliases = [], description, value }: Flag) =
 /** A flag with one value. */
 const one = (key: RunConfig.Key, flag: Flag): Options.Options<RunConfig.RunConfig> =>
   named(key, flag).pipe(
-    Options.mapEffect((text) => decode(key.replaceAll("_", "-"), key, flag.read === undefined ? text : flag.read(text))),
+    Options.mapEffect((text) =>
+      decode(key.replaceAll("_", "-"), key, flag.read === undefined ? text : flag.read(text))
+    ),
     Options.withDefault(nothing)
   )
 
@@ -163,7 +164,8 @@ const flags = {
   }),
   settle_time: one("settle_time", {
     value: "TIME",
-    description: "How long a batch whose making was not answered may take to show in the provider's list; 60s by default"
+    description:
+      "How long a batch whose making was not answered may take to show in the provider's list; 60s by default"
   }),
   shard_rows: one("shard_rows", { value: "COUNT", description: "The most rows of a batch", read: toNumber }),
   shard_bytes: one("shard_bytes", { value: "COUNT", description: "The most bytes of a batch", read: toNumber }),
@@ -189,7 +191,7 @@ export const settings = (
 ): Options.Options<RunConfig.RunConfig> =>
   Options.map(
     Options.all(keys.map((key) => flags[key])),
-    (settings) => settings.reduce((all, setting) => ({ ...all, ...setting }), nothing)
+    (settings) => settings.reduce((all, setting) => Object.assign(all, setting), { ...nothing })
   )
 
 /** What rows become: the settings of `build`. */

@@ -37,7 +37,8 @@ const write = (stream: NodeJS.WriteStream, text: string) =>
 export const layer: Layer.Layer<Output> = Layer.effect(
   Output,
   Effect.gen(function*() {
-    const setting = (name: string) => Effect.orElseSucceed(Config.option(Config.string(name)), () => Option.none<string>())
+    const setting = (name: string) =>
+      Effect.orElseSucceed(Config.option(Config.string(name)), () => Option.none<string>())
     const noColor = Option.exists(yield* setting("NO_COLOR"), (value) => value !== "")
     const dumb = Option.contains(yield* setting("TERM"), "dumb")
     const live = process.stderr.isTTY && !dumb

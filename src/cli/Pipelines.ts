@@ -19,9 +19,12 @@ const replaying = (directory: string) =>
 export const layer = (
   provider: Entry,
   { max_wait, poll_interval, replay_dir, settle_time }: RunConfig
-): Layer.Layer<Pipeline.Pipeline | Ledger | Provider, ConfigError.ConfigError> => {
+): Layer.Layer<Pipeline.Pipeline | Ledger | Provider | Submit.Submit, ConfigError.ConfigError> => {
   const patience = Layer.merge(
-    Poll.layerWith({ maxWait: max_wait, schedule: poll_interval === undefined ? undefined : Poll.every(poll_interval) }),
+    Poll.layerWith({
+      maxWait: max_wait,
+      schedule: poll_interval === undefined ? undefined : Poll.every(poll_interval)
+    }),
     Submit.layerWith({ settleTime: settle_time })
   )
   const stages = Layer.provideMerge(patience, Pipeline.layerStages)

@@ -70,7 +70,9 @@ const distinct = (values: ReadonlyArray<string>): string => {
 
 /** The models of a run. */
 export const models = (state: RunState): string =>
-  distinct(shardsOf(state).map(({ shard }) => shard.model ?? "several models"))
+  state.shards.size === 0
+    ? state.run.options.defaults.model ?? "-"
+    : distinct(shardsOf(state).map(({ shard }) => shard.model ?? "several models"))
 
 /** What is about to be sent. */
 export const summary = (state: RunState): string => {

@@ -209,12 +209,17 @@ const cut = (
     let rest = fault.cutAt > 0 ? fault.cutAt : whole === undefined ? 1000 : Math.floor(whole / 2)
     response.writeHead(answer.status, headers)
     response.flushHeaders()
-    yield* Stream.runForEachWhile(bytes, (chunk) =>
-      Effect.suspend(() => {
-        const part = chunk.subarray(0, rest)
-        rest -= part.length
-        return Effect.as(part.length === 0 ? Effect.void : write(response, part), rest > 0)
-      }))
+    // Not `runForEachWhile`: that one keeps every chunk until it ends.
+    yield* bytes.pipe(
+      Stream.takeUntilEffect((chunk) =>
+        Effect.suspend(() => {
+          const part = chunk.subarray(0, rest)
+          rest -= part.length
+          return Effect.as(part.length === 0 ? Effect.void : write(response, part), rest <= 0)
+        })
+      ),
+      Stream.runDrain
+    )
     if (fault.framing !== "close") response.socket?.destroy()
     response.end()
     return HttpServerResponse.empty()

@@ -4,6 +4,7 @@
  * A `RequestResolver` does not do this: forked fibers do not batch, and batching in lock-step lets one sleeper hold up
  * all the others.
  */
+import * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -73,9 +74,9 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
       return Effect.forEach(one.listeners, (listener) => Queue.offer(listener, last), { discard: true })
     })
 
-  const failAll = (error: ProviderError) =>
+  const failAll = (cause: Cause.Cause<ProviderError>) =>
     Effect.suspend(() =>
-      Effect.forEach([...watched], ([id, one]) => close(id, one, Take.fail(error)), { discard: true })
+      Effect.forEach([...watched], ([id, one]) => close(id, one, Take.failCause(cause)), { discard: true })
     )
 
   const observe = Effect.fnUntraced(function*(snapshot: BatchSnapshot) {
@@ -89,11 +90,14 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
     if (snapshot.ending !== null) yield* close(snapshot.id, one, Take.end)
   })
 
-  const notKnown = Effect.fnUntraced(function*(id: string, error: ProviderError) {
+  /** What a failed look at one batch means for it. Only trouble with the key concerns the others too. */
+  const failedLook = Effect.fnUntraced(function*(id: string, error: ProviderError) {
     const one = watched.get(id)
-    if (one === undefined) return
-    one.unknownRounds++
-    yield* one.unknownRounds >= unknownRoundsAtMost ? close(id, one, Take.fail(error)) : tellTrouble(error)
+    if (error.reason === "auth") return yield* error
+    if (one === undefined) return Duration.zero
+    const goesOn = error.reason === "gone" ? ++one.unknownRounds < unknownRoundsAtMost : isTransient(error)
+    yield* goesOn ? tellTrouble(error) : close(id, one, Take.fail(error))
+    return retryAfter(error)
   })
 
   /** Pages from the newest batch back to the oldest that is waited for, while that is fewer requests than one for each. */
@@ -122,10 +126,7 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
           provider.retrieve(id).pipe(
             Effect.flatMap(observe),
             Effect.as(Duration.zero),
-            Effect.catchAll((error) => {
-              if (error.reason === "gone") return Effect.as(notKnown(id, error), Duration.zero)
-              return isTransient(error) ? Effect.as(tellTrouble(error), retryAfter(error)) : Effect.fail(error)
-            })
+            Effect.catchAll((error) => failedLook(id, error))
           ),
         { concurrency: 4 }
       ),
@@ -145,7 +146,7 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
       }
     }
     return yield* singleRound(unseen)
-  }).pipe(Effect.catchAll((error) => Effect.as(failAll(error), Duration.zero)))
+  }).pipe(Effect.catchAllCause((cause) => Effect.as(failAll(cause), Duration.zero)))
 
   const scheduleOver = new ProviderError({
     provider: provider.name,
@@ -170,7 +171,7 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
         Effect.isSuccess(driver.next(undefined)),
         Effect.as(Deferred.await(newcomer), true)
       )
-      if (!goesOn) yield* failAll(scheduleOver)
+      if (!goesOn) yield* failAll(Cause.fail(scheduleOver))
     }
     running = false
   })

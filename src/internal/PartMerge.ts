@@ -9,7 +9,7 @@ import type { Shard } from "../Shard.js"
 import { makeMutable, type MutableTally, type Tally } from "../Tally.js"
 import type { BlockWriter } from "./BlockWriter.js"
 import type * as Disk from "./Disk.js"
-import { LineSplitter } from "./Lines.js"
+import { LineReader } from "./LineReader.js"
 import * as ResultLine from "./ResultLine.js"
 
 /** A part to be merged. */
@@ -18,8 +18,6 @@ export interface PartFile {
   readonly shard: Shard
   readonly batchId: string | null
 }
-
-const blockSize = 1 << 17
 
 const longestLine = 1 << 29
 
@@ -32,15 +30,11 @@ const changed = ({ path, shard }: PartFile, problem: string) => new ShardChanged
 
 /** Reads the records of one part, one at a time. */
 class PartReader {
-  private readonly handle: Disk.Handle
-  private readonly splitter: LineSplitter
-  private lines: Array<Buffer> = []
-  private next = 0
+  private readonly lines: LineReader
   current: PartRecord | undefined
 
   constructor(readonly file: PartFile, disk: Disk.Service) {
-    this.handle = disk.open(file.path, "read")
-    this.splitter = new LineSplitter(longestLine, (line) => this.lines.push(line), (line) => {
+    this.lines = new LineReader(disk, file.path, longestLine, (line) => {
       throw changed(file, `line ${line} of its part is too long`)
     })
     this.advance()
@@ -48,26 +42,15 @@ class PartReader {
 
   /** Goes to the next record; at the end of the part, `current` is `undefined`. */
   advance(): void {
-    while (this.next === this.lines.length) {
-      this.lines = []
-      this.next = 0
-      const block = Buffer.allocUnsafe(blockSize)
-      const length = this.handle.read(block, 0, blockSize, null)
-      if (length === 0) {
-        this.splitter.end()
-        if (this.lines.length > 0) break
-        this.current = undefined
-        return
-      }
-      this.splitter.push(block.subarray(0, length))
-    }
-    const line = this.lines[this.next++]
+    const line = this.lines.read()
     this.current = line === undefined ? undefined : ResultLine.decodePart(line)
-    if (this.current === undefined) throw changed(this.file, "its part holds a line that is no result of a row")
+    if (line !== undefined && this.current === undefined) {
+      throw changed(this.file, "its part holds a line that is no result of a row")
+    }
   }
 
   close(): void {
-    this.handle.close()
+    this.lines.close()
   }
 }
 

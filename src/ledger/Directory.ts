@@ -169,11 +169,8 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     )
 
   const create = Effect.fn("Ledger.create")(function*(directory: string, run: RunDescription) {
-    const parents = yield* Disk.attempt("make", directory, () => {
-      const parents = parentsToSync(disk, directory)
-      disk.makeDirectory(directory)
-      return parents
-    })
+    const parents = yield* Disk.attempt("look at", directory, () => parentsToSync(disk, directory))
+    yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
     yield* hold(directory)
     const path = RunDirectory.journal(directory)
     if ((yield* Disk.attempt("look for", path, () => disk.stat(path))) !== undefined) {

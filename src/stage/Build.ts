@@ -154,7 +154,11 @@ const make = Effect.gen(function*() {
         }
       })
 
-    yield* source.blocks.pipe(Stream.runForEachWhile((block) => read(() => reader.push(block))))
+    // Not `runForEachWhile`: that one keeps every block until it ends.
+    yield* source.blocks.pipe(
+      Stream.takeUntilEffect((block) => Effect.map(read(() => reader.push(block)), (more) => !more)),
+      Stream.runDrain
+    )
     if (rows < limit) yield* read(() => reader.end())
     let found: DuplicateIds.Duplicate | undefined
     const checking = ids.check()

@@ -6,9 +6,11 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
@@ -69,6 +71,8 @@ const longestLine = 1 << 28
 
 const suffix: Record<ResultFile["kind"], string> = { output: ".jsonl", error: ".errors.jsonl" }
 
+const isGone = (error: ProviderError | DiskError): boolean => error._tag === "ProviderError" && error.reason === "gone"
+
 /** One download of all files of a batch. */
 interface Download {
   readonly raw: RawResults
@@ -124,14 +128,14 @@ const make = Effect.gen(function*() {
 
   const download = Effect.fn("Fetch.download")(function*(batch: EndedBatch) {
     const { shard } = batch
-    const files = yield* Effect.forEach(batch.snapshot.files, (file) =>
+    const found = yield* Effect.forEach(batch.snapshot.files, (file) =>
       downloadFile(shard, file).pipe(
         retryTransient(retries),
-        Effect.catchIf(
-          (error) => error._tag === "ProviderError" && error.reason === "gone",
-          (error) => new ResultsGone({ batch, detail: error.message })
-        )
+        Effect.map(Either.right),
+        Effect.catchIf(isGone, (error) => Effect.succeed(Either.left(error)))
       ))
+    const [[lost], files] = Arr.separate(found)
+    if (files.length === 0 && lost !== undefined) return yield* new ResultsGone({ batch, detail: lost.message })
     const seen = new RowSet(shard.firstRow, shard.lastRow)
     const answered = new RowSet(shard.firstRow, shard.lastRow)
     const problems = yield* Effect.forEach(files, (file) =>
@@ -142,6 +146,12 @@ const make = Effect.gen(function*() {
     const shortBy = Math.max(0, expectedRows(batch) - seen.size, batch.ending === "failed" ? 0 : missing)
     return { raw: new RawResults({ batch, files, rows: seen.size, shortBy }), archiveProblem } satisfies Download
   })
+
+  /** Removes temporary files. */
+  const discard = ({ raw }: Download) =>
+    Disk.attempt("remove", RunDirectory.rawDirectory(raw.batch.shard), () => {
+      for (const { name } of raw.files) disk.remove(RunDirectory.raw(raw.batch.shard, `${name}.tmp`))
+    })
 
   /** Gives the temporary files their names. */
   const keep = Effect.fn(function*({ raw }: Download) {
@@ -172,11 +182,14 @@ const make = Effect.gen(function*() {
       const snapshot = yield* retryTransient(retries)(provider.retrieve(batch.id))
       const again = yield* download(
         snapshot.ending === null ? batch : new EndedBatch({ ...batch, snapshot, ending: snapshot.ending })
-      )
+      ).pipe(Effect.catchTag("ResultsGone", (error) => best.raw.files.length === 0 ? error : Effect.succeed(best)))
+      if (again === best) break
       const unchanged = sameBytes(best.raw, again.raw)
       if (again.raw.shortBy < best.raw.shortBy || (best.archiveProblem !== null && again.archiveProblem === null)) {
         best = again
         yield* keep(best)
+      } else {
+        yield* discard(again)
       }
       if (unchanged) break
     }

@@ -54,7 +54,7 @@ export type SubmitError =
  */
 export interface Service {
   /** Fails when no shard of the run could be submitted: there is no key, or none that can be used. Makes no call. */
-  readonly check: (runTag: string) => Effect.Effect<void, ProviderError>
+  readonly check: (runTag: string) => Effect.Effect<void, ProviderError | RunRejected>
 
   /**
    * Makes the batch of a shard, or gives the one that was made before: it is safe to call again after any failure or

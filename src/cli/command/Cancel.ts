@@ -57,6 +57,8 @@ export const cancel = Command.make(
     flags: Options.settings(["yes", "json", "no_wait", "poll_interval", "max_wait"])
   },
   ({ directory, flags }) =>
-    Effect.flatMap(providerOf(directory), (provider) =>
-      Effect.provide(cancelRun(NodePath.resolve(directory), flags), Pipelines.layer(provider, flags)))
+    Effect.flatMap(
+      providerOf(directory),
+      (provider) => Effect.provide(cancelRun(NodePath.resolve(directory), flags), Pipelines.layer(provider, flags))
+    )
 ).pipe(Command.withDescription("Asks the provider to stop the batches of a run, and brings what was answered by then"))

@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { InputError } from "../../InputError.js"
 import * as Disk from "../../internal/Disk.js"
 import { describe } from "../../internal/RowErrors.js"
-import { InputError } from "../../InputError.js"
 import { Output } from "../Output.js"
 
 const numeric = (name: string, value: string, least: number, most: number, whole: boolean, description: string) =>
@@ -99,7 +99,11 @@ const json = Options.boolean("json").pipe(Options.withDescription("Prints the ad
 const readPlan = Effect.fn(function*(path: string) {
   const { FaultPlan } = yield* Effect.promise(() => import("../../emulator/FaultPlan.js"))
   const refuse = (problem: string) =>
-    new InputError({ source: path, problem, remedy: "The file must hold a plan of faults: {\"expireRows\": 0.05, ...}." })
+    new InputError({
+      source: path,
+      problem,
+      remedy: "The file must hold a plan of faults: {\"expireRows\": 0.05, ...}."
+    })
   const text = yield* Effect.mapError(Disk.readText(path), (error) => refuse(`it cannot be read: ${error.detail}`))
   return yield* Effect.mapError(
     Schema.decode(Schema.parseJson(FaultPlan), { onExcessProperty: "error" })(text),
@@ -131,13 +135,13 @@ export const emulator = Command.make(
         })
       } else {
         yield* output.say(
-          `The emulator listens on ${server.url} until it is interrupted. It takes any key, and nothing is charged.\n`
-            + "In another terminal:"
+          `The emulator listens on ${server.url}. It takes any key, and nothing is charged. In another terminal:`
         )
         yield* output.data([
           `export OPENAI_BASE_URL=${server.openAiBaseUrl} OPENAI_API_KEY=emulator`,
           `export ANTHROPIC_BASE_URL=${server.anthropicBaseUrl} ANTHROPIC_API_KEY=emulator`
         ].join("\n"))
+        yield* output.say("It serves until it is interrupted.")
       }
       return yield* Effect.never
     }).pipe(Effect.scoped)

@@ -20,12 +20,20 @@ import { UsageError } from "../UsageError.js"
 const runsBelow = Effect.fn(function*(parent: string, isDefault: boolean) {
   const disk = yield* Disk.Disk
   const absolute = NodePath.resolve(parent)
-  const found = yield* Disk.attempt("look through", parent, () =>
-    disk.stat(absolute)?.kind !== "directory" ? undefined : disk.list(absolute)
-      .map((name) => `${absolute}/${name}`)
-      .filter((directory) => disk.stat(RunDirectory.journal(directory)) !== undefined))
+  const found = yield* Disk.attempt(
+    "look through",
+    parent,
+    () =>
+      disk.stat(absolute)?.kind !== "directory" ? undefined : disk.list(absolute)
+        .map((name) => `${absolute}/${name}`)
+        .filter((directory) =>
+          disk.stat(directory)?.kind === "directory" && disk.stat(RunDirectory.journal(directory)) !== undefined
+        )
+  )
   if (found === undefined && !isDefault) {
-    return yield* new UsageError({ message: `There is no directory ${parent}. Name the one that holds run directories.` })
+    return yield* new UsageError({
+      message: `There is no directory ${parent}. Name the one that holds run directories.`
+    })
   }
   return found ?? []
 })

@@ -4,6 +4,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as NodePath from "node:path"
+import * as Disk from "../../internal/Disk.js"
 import * as Ledger from "../../Ledger.js"
 import type { RunConfig } from "../../RunConfig.js"
 import type { Steps } from "../../Step.js"
@@ -12,11 +13,25 @@ import * as Options from "../Options.js"
 import * as Pipelines from "../Pipelines.js"
 import * as Providers from "../Providers.js"
 import * as Settings from "../Settings.js"
+import { UsageError } from "../UsageError.js"
+
+/** The absolute path of the run directory that was named. */
+export const locate = Effect.fn(function*(directory: string) {
+  const disk = yield* Disk.Disk
+  const stat = yield* Disk.attempt("look at", directory, () => disk.stat(directory))
+  if (stat?.kind === "directory") return NodePath.resolve(directory)
+  return yield* new UsageError({
+    message: stat === undefined
+      ? `There is no directory ${directory}. Name a run directory: llm-batch list shows them.`
+      : `${directory} is a file. Name the run directory: llm-batch list shows them.`
+  })
+})
 
 /** The provider of a run, as its journal has it. */
 export const providerOf = Effect.fn(function*(directory: string) {
+  const located = yield* locate(directory)
   const { run } = yield* Effect.provide(
-    Effect.flatMap(Ledger.Ledger, (ledger) => ledger.state(NodePath.resolve(directory))),
+    Effect.flatMap(Ledger.Ledger, (ledger) => ledger.state(located)),
     Ledger.layer
   )
   return yield* Providers.byId(run.provider)

@@ -9,7 +9,8 @@ import { Pipeline } from "../../Pipeline.js"
 import { Provider } from "../../Provider.js"
 import type { RunConfig } from "../../RunConfig.js"
 import * as RunDirectory from "../../RunDirectory.js"
-import type * as Step from "../../Step.js"
+import { Submit } from "../../stage/Submit.js"
+import * as Step from "../../Step.js"
 import { advance, displayed } from "../Advance.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
@@ -53,8 +54,15 @@ const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps) {
   if (inferred) yield* say(`The model ${settings.model ?? ""} is ${entry.name}'s: --provider ${entry.id}`)
   const program = Effect.gen(function*() {
     const pipeline = yield* Pipeline
+    const provider = yield* Provider
+    if (options.endpoint !== undefined && !provider.endpoints.includes(options.endpoint)) {
+      return yield* new UsageError({
+        message: `--endpoint: ${entry.name} makes no batches for ${options.endpoint}. `
+          + `Its endpoints are ${provider.endpoints.join(", ")}.`
+      })
+    }
     // A missing key is found before any work is done; a dry run needs none.
-    if (steps.to !== "build") yield* (yield* Provider).account("")
+    if (Step.includes(steps, "submit")) yield* (yield* Submit).check("")
     const { state } = yield* displayed(
       pipeline.run(source, { ...options, steps: { from: "build", to: "build" } }),
       json
@@ -75,7 +83,8 @@ export const start = Effect.fn("cli.run")(
     yield* Settings.checkOutput(settings.output)
     const { run_dir, skip_build, skip_prepare } = settings
     const found = run_dir === undefined ? "nothing" : yield* look(run_dir)
-    return run_dir !== undefined && found === "run" && (skip_build === true || skip_prepare === true || steps.from !== "build")
+    return run_dir !== undefined && found === "run" &&
+        (skip_build === true || skip_prepare === true || steps.from !== "build")
       ? yield* goOn(run_dir, settings, steps)
       : yield* begin(settings, steps)
   }

@@ -29,11 +29,17 @@ export const fetch = Command.make(
   "fetch",
   { directory: Options.runDirectory, flags: Options.settings(["json"]) },
   only("fetch")
-).pipe(Command.withDescription("Downloads the results of the batches that have ended, again where they are there already"))
+).pipe(
+  Command.withDescription("Downloads the results of the batches that have ended, again where they are there already")
+)
 
 /** `llm-batch normalize RUN_DIR` */
 export const normalize = Command.make(
   "normalize",
   { directory: Options.runDirectory, flags: Options.settings(["json", "output"]) },
   only("normalize")
-).pipe(Command.withDescription("Makes results.jsonl out of the results that were downloaded, again where it is there already"))
+).pipe(
+  Command.withDescription(
+    "Makes results.jsonl out of the results that were downloaded, again where it is there already"
+  )
+)

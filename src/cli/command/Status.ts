@@ -4,7 +4,6 @@
 import * as Command from "@effect/cli/Command"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as NodePath from "node:path"
 import * as Ledger from "../../Ledger.js"
 import * as Manifest from "../../Manifest.js"
 import type { RunState, ShardState } from "../../RunState.js"
@@ -13,6 +12,7 @@ import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Report from "../Report.js"
 import * as Summary from "../Summary.js"
+import { locate } from "./Resume.js"
 
 const standing = ({ cancelRequested, ended, snapshot, status, tally }: ShardState): string => {
   if (tally !== null) return ended?.ending === "completed" ? "done" : `done (${ended?.ending ?? "ended"})`
@@ -31,7 +31,9 @@ const progress = ({ shard, snapshot, tally }: ShardState): string => {
   if (tally !== null) return `${Report.number(tally.succeeded)} of ${Report.count(tally.rows, "row")} answered`
   const counts = snapshot?.counts
   const done = counts === undefined ? 0 : counts.succeeded + counts.errored + counts.expired + counts.cancelled
-  return done === 0 ? Report.count(shard.rows, "row") : `${Report.number(done)} of ${Report.count(shard.rows, "row")} done`
+  return done === 0
+    ? Report.count(shard.rows, "row")
+    : `${Report.number(done)} of ${Report.count(shard.rows, "row")} done`
 }
 
 const times = ({ ended, snapshot }: ShardState, now: DateTime.Utc): string => {
@@ -80,7 +82,7 @@ export const status = Command.make(
   ({ directory, flags }) =>
     Effect.gen(function*() {
       const output = yield* Output
-      const state = yield* (yield* Ledger.Ledger).state(NodePath.resolve(directory))
+      const state = yield* (yield* Ledger.Ledger).state(yield* locate(directory))
       yield* flags.json === true ? output.json(Report.json(state)) : output.data(text(state, yield* DateTime.now))
     }).pipe(Effect.provide(Ledger.layer))
 ).pipe(Command.withDescription("Tells where a run stands, batch by batch, without asking the provider"))

@@ -1,0 +1,158 @@
+/**
+ * Runs that are left and taken up again, as processes against the emulator; they run live, as Processes.ts says.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { appendFileSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { lines, llmBatch, questions, start } from "./Processes.js"
+
+const quick = ["--poll-interval", "50ms"]
+
+/** An emulator in which no time passes but by `advance`, with a run that is submitted there. */
+const submitted = Effect.gen(function*() {
+  const started = yield* start({ timeScale: 0 })
+  started.write("in.jsonl", questions(5))
+  const flags = ["-m", "gpt-5-mini", "--run-dir", "here", "--shard-rows", "3", "--no-wait"]
+  return { ...started, left: yield* started.run(["run", "in.jsonl", ...flags]) }
+})
+
+describe("a run that is left", () => {
+  it.scopedLive("ends with 4, is told by status and list, and is finished by resume", () =>
+    Effect.gen(function*() {
+      const { directory, emulator, left, run } = yield* submitted
+      assert.strictEqual(left.code, 4, left.stderr)
+      assert.strictEqual(left.stdout, `${join(directory, "here")}\n`)
+      assert.include(left.stderr, "llm-batch resume here")
+
+      const status = yield* llmBatch(["status", "here"], { cwd: directory })
+      assert.strictEqual(status.code, 0)
+      assert.match(status.stdout, /\n {2}0001 {2}batch_\w+ {2}validating +3 rows +sent \d+s ago, expires in /)
+      assert.match(status.stdout, /\n {2}0002 {2}batch_\w+ {2}validating +2 rows/)
+      const json = yield* llmBatch(["status", "here", "--json"], { cwd: directory })
+      assert.deepInclude(JSON.parse(json.stdout), { status: "running", rows: 5, results: null })
+
+      const list = yield* llmBatch(["list", ".", "--json"], { cwd: directory })
+      assert.deepStrictEqual(JSON.parse(list.stdout).map((one: any) => [one.directory, one.status]), [
+        [join(directory, "here"), "running"]
+      ])
+
+      const waited = yield* run(["resume", "here", "--max-wait", "100ms", ...quick])
+      assert.strictEqual(waited.code, 4, waited.stderr)
+      assert.include(waited.stderr, "it is still running")
+
+      yield* emulator.advance("1 hour")
+      const resumed = yield* run(["resume", "here", ...quick])
+      assert.strictEqual(resumed.code, 0, resumed.stderr)
+      assert.lengthOf(lines(readFileSync(resumed.stdout.trim(), "utf8")), 5)
+      assert.strictEqual((yield* emulator.books).totals.batches, 2)
+
+      const again = yield* run(["resume", "here"])
+      assert.strictEqual(again.code, 0)
+      assert.strictEqual(again.stdout, resumed.stdout)
+    }))
+
+  it.scopedLive("says what still runs when it is interrupted, with exit code 130", () =>
+    Effect.gen(function*() {
+      const { emulator, run, write } = yield* start({ timeScale: 0 })
+      write("in.jsonl", questions(2))
+      const { code, stderr, stdout } = yield* run(["run", "in.jsonl", "-m", "gpt-5-mini", "--run-dir", "here"], {
+        onStderr: (text, child) => {
+          if (/batch_\w+ made/.test(text) && !child.killed) child.kill("SIGINT")
+        }
+      })
+      assert.strictEqual(code, 130, stderr)
+      assert.strictEqual(stdout, "")
+      const [{ id } = { id: "" }] = (yield* emulator.books).batches
+      assert.include(
+        stderr,
+        "Interrupted. 1 batch is still running at openai, and still paid for:\n"
+          + `  ${id} (shard 0001, 2 rows)\n`
+          + "Go on:   llm-batch resume here\n"
+          + "Cancel:  llm-batch cancel here\n"
+      )
+    }))
+
+  it.scopedLive("is cancelled, and what was answered by then is brought", () =>
+    Effect.gen(function*() {
+      const { emulator, run } = yield* submitted
+      const asked = yield* run(["cancel", "here", "--no-wait"])
+      assert.strictEqual(asked.code, 4, asked.stderr)
+      assert.match(asked.stderr, /batch_\w+: cancelling\n/)
+      yield* emulator.advance("1 hour")
+      const { code, stderr, stdout } = yield* run(["cancel", "here", "--json", ...quick])
+      assert.strictEqual(code, 3, stderr)
+      const report = JSON.parse(stdout)
+      assert.strictEqual(report.tally.succeeded + report.tally.cancelled, 5)
+      const nothing = yield* run(["cancel", "here"])
+      assert.strictEqual(nothing.code, 0)
+      assert.include(nothing.stderr, "there is nothing to cancel")
+    }))
+
+  it.scopedLive("is listed as damaged when its journal is", () =>
+    Effect.gen(function*() {
+      const { directory, run } = yield* submitted
+      appendFileSync(join(directory, "here", "journal.jsonl"), "this is no entry\n{}\n")
+      const list = yield* run(["list", "."])
+      assert.strictEqual(list.code, 0)
+      assert.match(list.stdout, /\nhere +damaged /)
+      const status = yield* run(["status", "here"])
+      assert.strictEqual(status.code, 1)
+      assert.match(status.stderr, /^error: .*journal\.jsonl:\d+: the journal is damaged/)
+    }))
+})
+
+describe("the steps of a run, a command each", () => {
+  it.scopedLive("do the same as run, and clean deletes what the provider keeps", () =>
+    Effect.gen(function*() {
+      const { directory, run, write } = yield* start()
+      write("in.jsonl", questions(4))
+      const build = yield* run(["build", "in.jsonl", "-m", "gpt-5-mini", "--run-dir", "here"])
+      assert.strictEqual(build.stdout, `${join(directory, "here")}\n`)
+      for (const step of ["submit", "poll", "fetch"]) {
+        const { code, stderr } = yield* run([step, "here", ...(step === "poll" ? quick : [])])
+        assert.strictEqual(code, 0, `${step}: ${stderr}`)
+      }
+      const normalize = yield* run(["normalize", "here", "--output", "answers.txt"])
+      assert.strictEqual(normalize.code, 0, normalize.stderr)
+      assert.lengthOf(lines(readFileSync(normalize.stdout.trim(), "utf8")), 4)
+      const clean = yield* run(["clean", "here"])
+      assert.match(clean.stdout, /^(?:file-\w+\n){2}$/)
+      const again = yield* run(["clean", "here", "--json"])
+      assert.deepStrictEqual(JSON.parse(again.stdout), { deleted: [] })
+    }))
+
+  it.scopedLive("are replayed from saved results without a key", () =>
+    Effect.gen(function*() {
+      const { directory, run, write } = yield* start()
+      write("in.jsonl", questions(4))
+      const first = yield* run(["run", "in.jsonl", "-m", "gpt-5-mini", "--run-dir", "here", ...quick])
+      const replayed = yield* llmBatch(
+        ["run", "in.jsonl", "-m", "gpt-5-mini", "--replay-dir", "here", "--run-dir", "there"],
+        { cwd: directory }
+      )
+      assert.strictEqual(replayed.code, 0, replayed.stderr)
+      assert.strictEqual(
+        readFileSync(replayed.stdout.trim(), "utf8"),
+        readFileSync(first.stdout.trim(), "utf8")
+      )
+    }))
+})
+
+describe("emulator", () => {
+  it.scopedLive("prints its addresses, serves, and ends when it is interrupted", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* start()
+      const { code, stdout } = yield* llmBatch(["emulator", "--port", "0", "--seed", "7"], {
+        cwd: directory,
+        onStderr: (text, child) => {
+          if (text.includes("until it is interrupted") && !child.killed) child.kill("SIGINT")
+        }
+      })
+      assert.strictEqual(code, 130)
+      assert.match(
+        stdout,
+        /^export OPENAI_BASE_URL=http:\/\/127\.0\.0\.1:(\d+)\/v1 OPENAI_API_KEY=emulator\nexport ANTHROPIC_BASE_URL=http:\/\/127\.0\.0\.1:\1 ANTHROPIC_API_KEY=emulator\n$/
+      )
+    }))
+})

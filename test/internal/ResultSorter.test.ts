@@ -1,0 +1,141 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
+import type { Failed, Outcome } from "llm-batch/Outcome"
+import { isJsonObject } from "llm-batch/Request"
+import { Shard } from "llm-batch/Shard"
+import { BlockWriter } from "../../src/internal/BlockWriter.js"
+import * as MemoryDisk from "../../src/internal/MemoryDisk.js"
+import { contiguousIndex, ResultSorter, sparseIndex } from "../../src/internal/ResultSorter.js"
+
+const shard = (firstRow: number, rows: number) =>
+  new Shard({
+    id: "0001",
+    directory: "/run",
+    runTag: "tag",
+    provider: "test",
+    endpoint: "/v1/chat/completions",
+    model: null,
+    betas: [],
+    rows,
+    bytes: 1,
+    sha256: "",
+    firstRow,
+    lastRow: firstRow + rows - 1,
+    attempt: 1,
+    parents: []
+  })
+
+const absent: Failed = {
+  outcome: "missing",
+  id: null,
+  code: "missing",
+  message: "nothing speaks of it",
+  retryable: true,
+  response: null
+}
+
+/** Lines of these tests are `{"id": <wire id>, "text": <answer>}`, with a body as it is for `body`. */
+const decode = (text: string) => {
+  const line: unknown = JSON.parse(text)
+  if (!isJsonObject(line) || typeof line["id"] !== "string") return Either.left({ wireId: null, problem: "no id" })
+  const { bodyText, text: answer, usage } = line
+  const outcome: Outcome = {
+    outcome: "succeeded",
+    id: "line",
+    statusCode: 200,
+    requestId: "req",
+    body: { text: answer, ...(usage === undefined ? undefined : { usage }) },
+    refused: false,
+    truncated: false,
+    ...(typeof bodyText === "string" ? { bodyText } : undefined)
+  }
+  return Either.right({ wireId: line["id"], outcome })
+}
+
+const sort = (rows: number, lines: ReadonlyArray<object>) => {
+  const memory = MemoryDisk.make()
+  const scratch = new BlockWriter(memory.disk.open("/scratch", "write"), 32)
+  const part = new BlockWriter(memory.disk.open("/part", "write"), 32)
+  const sorter = new ResultSorter(shard(1, rows), contiguousIndex(shard(1, rows)), decode, scratch, memory.disk.open("/scratch", "read"))
+  for (const line of lines) sorter.accept(Buffer.from(JSON.stringify(line)))
+  scratch.flush()
+  for (let at = 0; at < rows; at++) sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part)
+  part.finish()
+  return { tally: sorter.tally, text: (memory.files().get("/part") ?? "").toString() }
+}
+
+describe("an index", () => {
+  it("of rows that follow each other finds those", () => {
+    const index = contiguousIndex(shard(5, 3))
+    assert.deepStrictEqual([4, 5, 6, 7, 8].map(index.of), [undefined, 0, 1, 2, undefined])
+  })
+
+  it.prop("of scattered rows finds those", [FastCheck.uniqueArray(FastCheck.integer({ min: 1, max: 60 }))], ([rows]) => {
+    const sorted = rows.toSorted((one, other) => one - other)
+    const index = sparseIndex(Float64Array.from(sorted))
+    for (let row = 0; row <= 61; row++) {
+      const at = sorted.indexOf(row)
+      assert.strictEqual(index.of(row), at === -1 ? undefined : at)
+    }
+  })
+})
+
+describe("a sorter", () => {
+  it("gives the body's own text where the provider has it in the right form", () => {
+    const { text } = sort(1, [{ id: "tag-1", text: "", bodyText: "{\"big\":12345678901234567890,\"one\":1.0}" }])
+    assert.strictEqual(
+      text,
+      "{\"row\":1,\"line\":1,\"outcome\":\"succeeded\",\"result\":{\"id\":\"line\",\"custom_id\":\"c1\",\"response\":"
+        + "{\"status_code\":200,\"request_id\":\"req\",\"body\":{\"big\":12345678901234567890,\"one\":1.0}},\"error\":null}}\n"
+    )
+  })
+
+  it("counts tokens of rows, not of lines", () => {
+    const usage = (input: number) => ({
+      input_tokens: input,
+      output_tokens: 7,
+      cache_read_input_tokens: 2,
+      output_tokens_details: { reasoning_tokens: 3 }
+    })
+    const { tally } = sort(2, [
+      { id: "tag-1", text: "a", usage: usage(10) },
+      { id: "tag-1", text: "a", usage: usage(10) },
+      { id: "tag-1", text: "other", usage: usage(500) },
+      { id: "tag-2", text: "b", usage: usage(20) }
+    ])
+    assert.deepStrictEqual({ ...tally.tokens }, { prompt: 34, completion: 14, cached: 4, reasoning: 6 })
+    assert.deepStrictEqual([tally.duplicateLines, tally.conflictingLines], [1, 1])
+  })
+
+  it("counts a line that is too long, and misses its row", () => {
+    const memory = MemoryDisk.make()
+    const scratch = new BlockWriter(memory.disk.open("/scratch", "write"), 32)
+    const part = new BlockWriter(memory.disk.open("/part", "write"), 32)
+    const sorter = new ResultSorter(shard(1, 1), contiguousIndex(shard(1, 1)), decode, scratch, memory.disk.open("/scratch", "read"))
+    sorter.acceptLongLine()
+    sorter.emit(0, { row: 1, line: 1, customId: "c" }, absent, part)
+    assert.deepStrictEqual([sorter.tally.malformedLines, sorter.tally.missing, sorter.tally.rows], [1, 1, 1])
+  })
+
+  it.prop(
+    "gives every row of the shard once and in order, whatever comes",
+    [FastCheck.array(FastCheck.tuple(FastCheck.integer({ min: 0, max: 9 }), FastCheck.string({ unit: "binary" })))],
+    ([pairs]) => {
+      const { tally, text } = sort(8, pairs.map(([row, answer]) => ({ id: `tag-${row}`, text: answer })))
+      const first = new Map<number, string>()
+      for (const [row, answer] of pairs) if (!first.has(row)) first.set(row, answer)
+      const records: ReadonlyArray<unknown> = text.trimEnd().split("\n").map((line) => JSON.parse(line))
+      assert.deepStrictEqual(
+        records.map((record) => JSON.stringify(record).includes("\"outcome\":\"succeeded\"")),
+        Array.from({ length: 8 }, (_, index) => first.has(index + 1))
+      )
+      assert.strictEqual(tally.rows, 8)
+      assert.strictEqual(tally.succeeded + tally.missing, 8)
+      assert.strictEqual(
+        tally.succeeded + tally.duplicateLines + tally.conflictingLines + tally.unexpectedLines,
+        pairs.length
+      )
+    }
+  )
+})
