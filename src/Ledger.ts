@@ -12,8 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Directory from "./ledger/Directory.js"
-import type { DiskError, LedgerCorrupt, RunLocked } from "./RunError.js"
-import { RunRejected } from "./RunError.js"
+import { type DiskError, type LedgerCorrupt, RunLocked, RunRejected } from "./RunError.js"
 import type { Entry, RunDescription, RunState } from "./RunState.js"
 import { Fold } from "./RunState.js"
 
@@ -77,12 +76,22 @@ const notThere = (directory: string) =>
  */
 export const layerMemory: Layer.Layer<Ledger> = Layer.sync(Ledger, () => {
   const runs = new Map<string, Fold>()
+  const held = new Set<string>()
+  const hold = (directory: string) =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        if (held.has(directory)) return Effect.fail(new RunLocked({ directory }))
+        held.add(directory)
+        return Effect.void
+      }),
+      () => Effect.sync(() => held.delete(directory))
+    )
   const append = (directory: string, entry: NewEntry) =>
     Effect.flatMap(DateTime.now, (at) => {
-      const fold = runs.get(directory)
-      return fold === undefined
-        ? Effect.fail(notThere(directory))
-        : Effect.sync(() => void fold.step({ ...entry, at }))
+      const fold = held.has(directory) ? runs.get(directory) : undefined
+      if (fold === undefined) return Effect.fail(Directory.notHeld(directory))
+      const problem = fold.step({ ...entry, at })
+      return problem === undefined ? Effect.void : Effect.dieMessage(`${directory}: an entry cannot be: ${problem}`)
     })
   const state = (directory: string) =>
     Effect.suspend(() => {
@@ -91,11 +100,14 @@ export const layerMemory: Layer.Layer<Ledger> = Layer.sync(Ledger, () => {
     })
   return Ledger.of({
     create: (directory, run) =>
-      Effect.suspend(() => {
+      Effect.gen(function*() {
+        yield* hold(directory)
+        if (runs.has(directory)) return yield* Directory.alreadyThere(directory)
         runs.set(directory, new Fold(directory))
-        return Effect.orDie(Effect.zipRight(append(directory, { _tag: "RunStarted", run }), state(directory)))
+        yield* append(directory, { _tag: "RunStarted", run })
+        return yield* state(directory)
       }),
-    open: state,
+    open: (directory) => Effect.zipRight(hold(directory), state(directory)),
     append,
     state
   })

@@ -12,7 +12,7 @@ import { nearestName } from "../internal/NearestName.js"
 import { UsageError } from "./UsageError.js"
 
 /** A flag of a command. */
-export interface Flag {
+interface Flag {
   /** The long name first: `--provider`, `--backend`. */
   readonly names: ReadonlyArray<string>
   /** Whether a value follows it. */

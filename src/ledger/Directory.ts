@@ -80,6 +80,22 @@ const stateOf = (directory: string, fold: Fold): Effect.Effect<RunState, RunReje
     )
     : Effect.succeed(fold.state)
 
+/** Nothing is appended to a run that nobody holds. */
+export const notHeld = (directory: string) =>
+  new RunRejected({
+    directory,
+    problem: "this process does not hold the run for writing",
+    remedy: "Take it up with Ledger.open, or begin it with Ledger.create."
+  })
+
+/** A run is begun once. */
+export const alreadyThere = (directory: string) =>
+  new RunRejected({
+    directory,
+    problem: "there is a run here already",
+    remedy: `Go on with it by: llm-batch resume ${directory}, or name another directory with --run-dir.`
+  })
+
 /** The directories that hold a new one's name, or the name of one above it that is new too. */
 const parentsToSync = (disk: Disk.Service, directory: string): ReadonlyArray<string> => {
   const parent = NodePath.dirname(directory)
@@ -109,13 +125,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
 
   const append = Effect.fn("Ledger.append")(function*(directory: string, entry: NewEntry) {
     const held = runs.get(directory)
-    if (held === undefined) {
-      return yield* new RunRejected({
-        directory,
-        problem: "this process does not hold the run for writing",
-        remedy: "Take it up with Ledger.open, or begin it with Ledger.create."
-      })
-    }
+    if (held === undefined) return yield* notHeld(directory)
     const stamped: Entry = { ...entry, at: yield* DateTime.now }
     const path = RunDirectory.journal(directory)
     yield* Disk.attempt("append to", path, () => {
@@ -174,11 +184,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     yield* hold(directory)
     const path = RunDirectory.journal(directory)
     if ((yield* Disk.attempt("look for", path, () => disk.stat(path))) !== undefined) {
-      return yield* new RunRejected({
-        directory,
-        problem: "there is a run here already",
-        remedy: `Go on with it by: llm-batch resume ${directory}, or name another directory with --run-dir.`
-      })
+      return yield* alreadyThere(directory)
     }
     const { fold } = yield* keep(directory, { fold: new Fold(directory), wholeBytes: 0 })
     yield* append(directory, { _tag: "RunStarted", run })

@@ -30,10 +30,15 @@ export interface Starting {
   readonly stdin?: string
   /** Called with all of standard error each time that there is more. */
   readonly onStderr?: (text: string, child: ChildProcess) => void
+  /** Nobody reads standard output. */
+  readonly unread?: boolean
 }
 
 /** Runs `llm-batch` to its end. Of the environment it sees `PATH` and what it is given. */
-export const llmBatch = (args: ReadonlyArray<string>, { cwd, env, onStderr, stdin }: Starting): Effect.Effect<Ended> =>
+export const llmBatch = (
+  args: ReadonlyArray<string>,
+  { cwd, env, onStderr, stdin, unread }: Starting
+): Effect.Effect<Ended> =>
   Effect.async((resume) => {
     const child = spawn(process.execPath, [executable, ...args], {
       cwd,
@@ -45,6 +50,7 @@ export const llmBatch = (args: ReadonlyArray<string>, { cwd, env, onStderr, stdi
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text
     })
+    if (unread === true) child.stdout.destroy()
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text
       onStderr?.(stderr, child)
@@ -88,7 +94,7 @@ export const questions = (count: number): string =>
   Array.from({ length: count }, (_, at) => `{"id":"q${at + 1}","prompt":"What is ${at + 1} + 1?"}\n`).join("")
 
 /** The objects of a file of JSON Lines. */
-export const lines = (text: string): ReadonlyArray<any> =>
+export const lines = (text: string) =>
   text.trimEnd().split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
 
 /** The run directory of the results whose path a process printed. */

@@ -113,6 +113,12 @@ describe("help", () => {
       assert.notInclude(all.stdout, "demo")
     }))
 
+  it.scopedLive("is quiet when nobody reads it", () =>
+    Effect.gen(function*() {
+      const { code, signal, stderr } = yield* llmBatch(["--help"], { cwd: yield* workspace, unread: true })
+      assert.deepStrictEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: "" })
+    }))
+
   it.scopedLive("has the version of the package", () =>
     Effect.gen(function*() {
       const { stdout } = yield* llmBatch(["--version"], { cwd: yield* workspace })

@@ -15,10 +15,11 @@ import { advance, displayed } from "../Advance.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
+import * as Providers from "../Providers.js"
 import * as Report from "../Report.js"
 import * as Settings from "../Settings.js"
 import { UsageError } from "../UsageError.js"
-import { goOn } from "./Resume.js"
+import { goOn, providerOf } from "./Resume.js"
 
 /** What is where a run is to be. A directory with other things in it is not ours to fill, or to clear. */
 const look = Effect.fn(function*(directory: string) {
@@ -75,6 +76,20 @@ const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps) {
   return yield* Effect.provide(program, Pipelines.layer(entry, settings))
 })
 
+/** Goes on with the run that is in the directory already: its rows and shards are what counts. */
+const take = Effect.fn(function*(directory: string, settings: RunConfig, steps: Step.Steps) {
+  const { id } = yield* providerOf(directory)
+  if (settings.provider !== undefined && (yield* Providers.byId(settings.provider)).id !== id) {
+    return yield* new UsageError({
+      message: `--provider: the run in ${directory} is one of ${id}, and goes on with ${id} only. `
+        + "Leave the flag out, or begin another run."
+    })
+  }
+  const { say } = yield* Output
+  yield* say(`Using the rows and shards in ${directory}; the input and the flags about rows are not looked at.`)
+  return yield* goOn(directory, settings, steps)
+})
+
 /** What `run` and `build` do with their flags. */
 export const start = Effect.fn("cli.run")(
   function*(flags: RunConfig, input: Option.Option<string>, config: Option.Option<string>) {
@@ -83,9 +98,9 @@ export const start = Effect.fn("cli.run")(
     yield* Settings.checkOutput(settings.output)
     const { run_dir, skip_build, skip_prepare } = settings
     const found = run_dir === undefined ? "nothing" : yield* look(run_dir)
-    return run_dir !== undefined && found === "run" &&
-        (skip_build === true || skip_prepare === true || steps.from !== "build")
-      ? yield* goOn(run_dir, settings, steps)
+    const goesOn = skip_build === true || skip_prepare === true || steps.from !== "build"
+    return run_dir !== undefined && found === "run" && goesOn
+      ? yield* take(run_dir, settings, steps)
       : yield* begin(settings, steps)
   }
 )
