@@ -42,8 +42,14 @@ export interface Service {
     directory: string
   ) => Effect.Effect<RunState, RunRejected | RunLocked | LedgerCorrupt | DiskError, Scope.Scope>
 
-  /** Records an entry of a run that this process holds; it is durable when this gives back. */
-  readonly append: (directory: string, entry: NewEntry) => Effect.Effect<void, RunRejected | DiskError>
+  /**
+   * Records an entry of a run that this process holds; it is durable when this gives back. Fails with `RunLocked` when
+   * another process has taken the run up in the meantime.
+   */
+  readonly append: (
+    directory: string,
+    entry: NewEntry
+  ) => Effect.Effect<void, RunRejected | RunLocked | DiskError>
 
   /** Where a run stands; reading needs no hold on it. */
   readonly state: (directory: string) => Effect.Effect<RunState, RunRejected | LedgerCorrupt | DiskError>

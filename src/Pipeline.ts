@@ -217,13 +217,17 @@ const make = Effect.gen(function*() {
     return ended
   })
 
-  const bring = Effect.fn(function*(batch: EndedBatch) {
+  /** Results that are gone are no results, unless some came before: those are kept. */
+  const bring = Effect.fn(function*(batch: EndedBatch, before: RawResults | null) {
     const { raw, shortfall } = yield* fetch(batch).pipe(
       Effect.map((raw) => ({ raw, shortfall: null })),
       Effect.catchTags({
         ResultsIncomplete: (error) => Effect.succeed({ raw: error.raw, shortfall: error.message }),
         ResultsGone: (error) =>
-          Effect.succeed({ raw: new RawResults({ batch, files: [], rows: 0, shortBy: Math.max(1, expectedRows(batch)) }), shortfall: error.message })
+          before !== null ? Effect.fail(error) : Effect.succeed({
+            raw: new RawResults({ batch, files: [], rows: 0, shortBy: Math.max(1, expectedRows(batch)) }),
+            shortfall: error.message
+          })
       })
     )
     yield* ledger.append(batch.shard.directory, {
@@ -259,7 +263,7 @@ const make = Effect.gen(function*() {
     let raw = state.raw
     if (raw === null || Step.isOnly(steps, "fetch")) {
       if (!Step.includes(steps, "fetch")) return
-      raw = yield* downloading.withPermits(1)(bring(ended))
+      raw = yield* downloading.withPermits(1)(bring(ended, raw))
     }
     if (state.tally === null || Step.isOnly(steps, "normalize")) {
       if (!Step.includes(steps, "normalize")) return
@@ -428,7 +432,12 @@ const make = Effect.gen(function*() {
       yield* Disk.replaceFile(RunDirectory.config(directory), RunConfig.format(description))
       const built = yield* build(source, new Build.RunLocation({ directory, runTag }), description.options)
       for (const shard of built.shards) yield* ledger.append(directory, { _tag: "ShardBuilt", shard })
-      yield* ledger.append(directory, { _tag: "BuildFinished", rows: built.rows, notices: built.notices })
+      yield* ledger.append(directory, {
+        _tag: "BuildFinished",
+        rows: built.rows,
+        notices: built.notices,
+        input: built.input
+      })
       return yield* ledger.state(directory)
     })
 

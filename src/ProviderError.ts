@@ -58,7 +58,10 @@ export class ProviderError extends Schema.TaggedError<ProviderError>("llm-batch/
 }) {
   override get message(): string {
     const status = this.status === null ? "" : ` (HTTP ${this.status})`
-    return `${this.provider}: ${this.operation}: ${this.detail}${status}. ${advice[this.reason]}`
+    const what = this.status === null && this.reason === "auth"
+      ? "Put it into the environment or into .env, and give the same command again."
+      : advice[this.reason]
+    return `${this.provider}: ${this.operation}: ${this.detail}${status}. ${what}`
   }
 }
 

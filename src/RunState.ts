@@ -43,7 +43,9 @@ export class RunDescription extends Schema.Class<RunDescription>("llm-batch/RunD
   runTag: Schema.String,
   provider: Schema.String,
   input: InputDescription,
-  options: BuildOptions
+  options: BuildOptions,
+  /** How many times rows that failed are asked again without being told to. */
+  retries: Schema.optionalWith(Schema.Int.pipe(Schema.nonNegative()), { default: () => 0 })
 }) {}
 
 /**
@@ -54,9 +56,19 @@ export class RunDescription extends Schema.Class<RunDescription>("llm-batch/RunD
  */
 export const Entry = Schema.Union(
   Schema.TaggedStruct("RunStarted", { at, run: RunDescription }),
+  /** A process took the run up for writing: whoever wrote before has to notice. */
+  Schema.TaggedStruct("RunOpened", { at }),
   Schema.TaggedStruct("ShardBuilt", { at, shard: Shard }),
   /** Every shard of the input is built: from here on the input is not needed any more. */
-  Schema.TaggedStruct("BuildFinished", { at, rows: Schema.Int, notices: Schema.Array(Schema.String) }),
+  Schema.TaggedStruct("BuildFinished", {
+    at,
+    rows: Schema.Int,
+    notices: Schema.Array(Schema.String),
+    /** What was read of the input: by this another run of the same input is known. */
+    input: Schema.Struct({ bytes: Schema.Int, sha256: Schema.String })
+  }),
+  /** Rows that failed are laid into further shards, all of them at once, to be asked again. */
+  Schema.TaggedStruct("RetryBuilt", { at, attempt: Schema.Int, shards: Schema.Array(Shard) }),
   /** A batch is about to be made of a shard, under this account. */
   Schema.TaggedStruct("SubmitIntended", { at, shard: Schema.String, account: Account }),
   /** The provider has the shard's bytes. From here on a batch may exist. */
@@ -65,6 +77,8 @@ export const Entry = Schema.Union(
   Schema.TaggedStruct("CreateFailed", { at, shard: Schema.String, refused: Schema.Boolean, detail: Schema.String }),
   /** The create call ended without a clear answer. */
   Schema.TaggedStruct("CreateUnanswered", { at, shard: Schema.String, detail: Schema.String }),
+  /** Several batches may be the shard's, or one that cannot be proved to be yet: it waits, and is not sent again. */
+  Schema.TaggedStruct("SubmitDeferred", { at, shard: Schema.String, candidates: Schema.Array(Schema.String) }),
   /** The batch of a shard is known: created by us just now, or found and adopted. */
   Schema.TaggedStruct("BatchCreated", {
     at,
@@ -123,6 +137,8 @@ export interface ShardState {
   /** When the last create call ended without a clear answer. */
   readonly unansweredAt: typeof at.Type | null
   readonly input: InputReference | null
+  /** Batches of which one may be the shard's, while that is not settled. */
+  readonly candidates: ReadonlyArray<string>
   readonly snapshot: BatchSnapshot | null
   readonly ended: EndedBatch | null
   readonly raw: RawResults | null
@@ -147,9 +163,11 @@ export interface RunState {
   /** How many rows were built; `null` until all are. */
   readonly rows: number | null
   readonly notices: ReadonlyArray<string>
+  /** What was read of the input; `null` until all was. */
+  readonly input: { readonly bytes: number; readonly sha256: string } | null
   /** In the order in which they were built. */
   readonly shards: ReadonlyMap<string, ShardState>
-  /** The tally of the whole run; `null` until it is finished. */
+  /** The tally of the whole run; `null` until it is finished, and while rows are asked again. */
   readonly tally: Tally | null
 }
 
@@ -160,6 +178,7 @@ const begin = (directory: string, entry: Extract<Entry, { _tag: "RunStarted" }>)
   updatedAt: entry.at,
   rows: null,
   notices: [],
+  input: null,
   shards: new Map(),
   tally: null
 })
@@ -170,6 +189,7 @@ const fresh = (shard: Shard): ShardState => ({
   intent: null,
   unansweredAt: null,
   input: null,
+  candidates: [],
   snapshot: null,
   ended: null,
   raw: null,
@@ -186,11 +206,13 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
     case "InputUploaded":
       return { ...state, status: "uploaded", input: entry.input, unansweredAt: null }
     case "CreateFailed":
-      return { ...state, status: "built", unansweredAt: null }
+      return { ...state, status: "built", unansweredAt: null, candidates: [] }
     case "CreateUnanswered":
       return { ...state, status: "unanswered", unansweredAt: entry.at }
+    case "SubmitDeferred":
+      return { ...state, candidates: entry.candidates }
     case "BatchCreated":
-      return { ...state, status: "submitted", snapshot: entry.snapshot, unansweredAt: null }
+      return { ...state, status: "submitted", snapshot: entry.snapshot, unansweredAt: null, candidates: [] }
     case "BatchObserved":
       return { ...state, snapshot: entry.snapshot }
     case "BatchEnded": {
@@ -212,8 +234,10 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
     case "ProviderCleaned":
       return { ...state, cleaned: [...state.cleaned, ...entry.deleted] }
     case "RunStarted":
+    case "RunOpened":
     case "ShardBuilt":
     case "BuildFinished":
+    case "RetryBuilt":
     case "RunFinished":
       return state
   }
@@ -222,7 +246,9 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
 const shardOf = (entry: Entry): string | undefined => {
   switch (entry._tag) {
     case "RunStarted":
+    case "RunOpened":
     case "BuildFinished":
+    case "RetryBuilt":
     case "RunFinished":
       return undefined
     case "ShardBuilt":
@@ -266,10 +292,12 @@ export class Fold {
     if (this.folding === undefined) return "it does not begin with the start of a run"
     const { shards } = this.folding
     const id = shardOf(entry)
-    if (entry._tag === "ShardBuilt") {
-      if (shards.has(entry.shard.id)) return `shard ${entry.shard.id} is built twice`
-      shards.set(entry.shard.id, fresh(new Shard({ ...entry.shard, directory: this.directory })))
-    } else if (id !== undefined) {
+    const built = entry._tag === "ShardBuilt" ? [entry.shard] : entry._tag === "RetryBuilt" ? entry.shards : []
+    for (const shard of built) {
+      if (shards.has(shard.id)) return `shard ${shard.id} is built twice`
+      shards.set(shard.id, fresh(new Shard({ ...shard, directory: this.directory })))
+    }
+    if (entry._tag !== "ShardBuilt" && id !== undefined) {
       const shard = shards.get(id)
       if (shard === undefined) return `it speaks of shard ${id}, which was never built`
       shards.set(id, stepShard(shard, entry))
@@ -277,7 +305,10 @@ export class Fold {
     this.folding = {
       ...this.folding,
       updatedAt: entry.at,
-      ...(entry._tag === "BuildFinished" ? { rows: entry.rows, notices: entry.notices } : undefined),
+      ...(entry._tag === "BuildFinished"
+        ? { rows: entry.rows, notices: entry.notices, input: entry.input }
+        : undefined),
+      ...(entry._tag === "RetryBuilt" ? { tally: null } : undefined),
       ...(entry._tag === "RunFinished" ? { tally: entry.tally } : undefined)
     }
     return undefined

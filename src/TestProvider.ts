@@ -339,7 +339,12 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
         return { at, fault: nextFault(operation) }
       })
 
-    const failed = (operation: string, reason: ProviderErrorReason, detail: string, retryAfterMillis: number | null = null) =>
+    const failed = (
+      operation: string,
+      reason: ProviderErrorReason,
+      detail: string,
+      retryAfterMillis: number | null = null
+    ) =>
       new ProviderError({
         provider: name,
         operation,
@@ -386,7 +391,9 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
 
     const find = (id: string): Effect.Effect<TestBatch.TestBatch, ProviderError> => {
       const found = batches.find((batch) => batch.id === id)
-      return found === undefined ? Effect.fail(failed(`look for ${id}`, "gone", "there is no such batch")) : Effect.succeed(found)
+      return found === undefined
+        ? Effect.fail(failed(`look for ${id}`, "gone", "there is no such batch"))
+        : Effect.succeed(found)
     }
 
     const isListed = (now: number) => (batch: TestBatch.TestBatch) => batch.createdAt + listedAfter <= now
@@ -441,8 +448,7 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
             candidates.length === 1 ? Provider.Finding.Found({ snapshot }) : Provider.Finding.Ambiguous({ candidates })
           )
         }),
-      retrieve: (id) =>
-        call("retrieve", id, (now) => Effect.map(find(id), (batch) => TestBatch.snapshot(batch, now))),
+      retrieve: (id) => call("retrieve", id, (now) => Effect.map(find(id), (batch) => TestBatch.snapshot(batch, now))),
       list: (after) =>
         call("list", after ?? "", (now) => {
           const newestFirst = batches.filter(isListed(now)).reverse()
@@ -481,12 +487,13 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
         }))
     }
 
-    const made = (now: number) => batches.map((batch): MadeBatch => ({
-      shard: batch.shard,
-      rows: batch.rows.map(({ row }) => row),
-      snapshot: TestBatch.snapshot(batch, now),
-      rowsBilled: TestBatch.rowsBilled(batch, now)
-    }))
+    const made = (now: number) =>
+      batches.map((batch): MadeBatch => ({
+        shard: batch.shard,
+        rows: batch.rows.map(({ row }) => row),
+        snapshot: TestBatch.snapshot(batch, now),
+        rowsBilled: TestBatch.rowsBilled(batch, now)
+      }))
 
     return {
       provider,

@@ -90,7 +90,7 @@ const inRun = <A, E>(files: Files, effect: Effect.Effect<A, E, Ledger.Ledger>) =
       })
     )
     for (const one of files.shards) yield* ledger.append(directory, { _tag: "ShardBuilt", shard: one })
-    yield* ledger.append(directory, { _tag: "BuildFinished", rows, notices: [] })
+    yield* ledger.append(directory, { _tag: "BuildFinished", rows, notices: [], input: { bytes: 0, sha256: "" } })
     if (files.unfinished !== true) {
       yield* ledger.append(directory, { _tag: "RunFinished", tally: new Tally.Tally({ ...Tally.empty, rows }) })
     }

@@ -8,7 +8,8 @@ const root = Path.resolve(import.meta.dirname, "..")
 const readme = Fs.readFileSync(Path.join(root, "README.md"), "utf8")
 
 /** Fenced TypeScript in a Markdown text. */
-const fenced = (text: string): ReadonlyArray<string> => [...text.matchAll(/```ts\n([\s\S]*?)```/gu)].map((match) => match[1] ?? "")
+const fenced = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/```ts\n([\s\S]*?)```/gu)].map((match) => match[1] ?? "")
 
 /** Comment blocks of a source file, without their stars. */
 const comments = (source: string): ReadonlyArray<string> =>

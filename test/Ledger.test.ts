@@ -69,7 +69,7 @@ const ended = snapshot({ status: "ended", ending: "completed", providerStatus: "
 /** A whole life of a run of one shard. */
 const life: ReadonlyArray<Ledger.NewEntry> = [
   { _tag: "ShardBuilt", shard: shard("0001") },
-  { _tag: "BuildFinished", rows: 2, notices: ["told once"] },
+  { _tag: "BuildFinished", rows: 2, notices: ["told once"], input: { bytes: 0, sha256: "" } },
   { _tag: "SubmitIntended", shard: "0001", account },
   { _tag: "InputUploaded", shard: "0001", input: { _tag: "UploadedFile", fileId: "file-1" } },
   { _tag: "CreateFailed", shard: "0001", refused: false, detail: "not sent" },
@@ -102,8 +102,10 @@ const statuses = [
 ]
 
 const appendAll = (entries: ReadonlyArray<Ledger.NewEntry>) =>
-  Effect.flatMap(Ledger.Ledger, (ledger) =>
-    Effect.forEach(entries, (entry) => ledger.append(directory, entry), { discard: true }))
+  Effect.flatMap(
+    Ledger.Ledger,
+    (ledger) => Effect.forEach(entries, (entry) => ledger.append(directory, entry), { discard: true })
+  )
 
 const create = Effect.flatMap(Ledger.Ledger, (ledger) => ledger.create(directory, description))
 const open = Effect.flatMap(Ledger.Ledger, (ledger) => ledger.open(directory))
@@ -122,7 +124,9 @@ const onDisk = () => {
       Layer.provide(Layer.succeed(RunLock, {
         acquire: (path, { inode }) =>
           Effect.asVoid(Effect.acquireRelease(
-            Effect.suspend(() => locks.has(inode) ? Effect.fail(new RunLocked({ directory: path })) : Effect.sync(() => locks.add(inode))),
+            Effect.suspend(() =>
+              locks.has(inode) ? Effect.fail(new RunLocked({ directory: path })) : Effect.sync(() => locks.add(inode))
+            ),
             () => Effect.sync(() => locks.delete(inode))
           ))
       }))
@@ -151,10 +155,12 @@ const plain = (one: RunState) => JSON.parse(JSON.stringify({ ...one, shards: [..
 
 const journalPath = "/runs/deep/one/journal.jsonl"
 
-for (const [name, makeLayer] of [
-  ["a ledger in the run directory", () => onDisk().layer()],
-  ["a ledger in memory", () => Ledger.layerMemory]
-] as const) {
+for (
+  const [name, makeLayer] of [
+    ["a ledger in the run directory", () => onDisk().layer()],
+    ["a ledger in memory", () => Ledger.layerMemory]
+  ] as const
+) {
   describe(name, () => {
     it.scoped("tells where a run stands after every entry", () =>
       Effect.gen(function*() {
@@ -188,7 +194,8 @@ for (const [name, makeLayer] of [
     it.scoped("has one writer, and any number of readers", () =>
       Effect.gen(function*() {
         yield* create
-        const locked = "/runs/deep/one is in use by another llm-batch process. Wait for it, or watch it with: llm-batch status /runs/deep/one"
+        const locked =
+          "/runs/deep/one is in use by another llm-batch process. Wait for it, or watch it with: llm-batch status /runs/deep/one"
         assert.strictEqual(yield* messageOf(Effect.scoped(open)), locked)
         assert.strictEqual((yield* state).run.runId, "one")
         yield* appendAll(life.slice(0, 1))
@@ -271,11 +278,23 @@ describe("the journal", () => {
         write("journal.jsonl", lines.map((whole, index) => `${index === line - 1 ? text : whole}\n`).join(""))
         return messageOf(inProcess(open))
       }
-      assert.match(yield* damaged(3, "{\"_tag\":\"BuildFin"), /^\/runs\/deep\/one\/journal\.jsonl:3: the journal is damaged: /u)
+      assert.match(
+        yield* damaged(3, "{\"_tag\":\"BuildFin"),
+        /^\/runs\/deep\/one\/journal\.jsonl:3: the journal is damaged: /u
+      )
       assert.match(yield* damaged(5, "{}"), /^\/runs\/deep\/one\/journal\.jsonl:5: the journal is damaged: /u)
-      assert.include(yield* damaged(1, lines[1] ?? ""), `${journalPath}:1: the journal is damaged: it does not begin with the start of a run.`)
-      assert.include(yield* damaged(3, lines[0] ?? ""), `${journalPath}:3: the journal is damaged: a second run begins in it.`)
-      assert.include(yield* damaged(3, lines[1] ?? ""), `${journalPath}:3: the journal is damaged: shard 0001 is built twice.`)
+      assert.include(
+        yield* damaged(1, lines[1] ?? ""),
+        `${journalPath}:1: the journal is damaged: it does not begin with the start of a run.`
+      )
+      assert.include(
+        yield* damaged(3, lines[0] ?? ""),
+        `${journalPath}:3: the journal is damaged: a second run begins in it.`
+      )
+      assert.include(
+        yield* damaged(3, lines[1] ?? ""),
+        `${journalPath}:3: the journal is damaged: shard 0001 is built twice.`
+      )
       assert.include(
         yield* damaged(2, lines[2] ?? ""),
         `${journalPath}:4: the journal is damaged: it speaks of shard 0001, which was never built.`
@@ -313,7 +332,10 @@ describe("the journal", () => {
   it.effect("stays whole when a write is cut short by a full disk", () =>
     Effect.gen(function*() {
       const memory = MemoryDisk.make({ longestWrite: 20 })
-      const layer = Layer.fresh(Ledger.layer).pipe(Layer.provide(Layer.succeed(Disk, memory.disk)), Layer.provide(noLock))
+      const layer = Layer.fresh(Ledger.layer).pipe(
+        Layer.provide(Layer.succeed(Disk, memory.disk)),
+        Layer.provide(noLock)
+      )
       yield* Effect.scoped(Effect.gen(function*() {
         yield* create
         yield* appendAll(life.slice(0, 2))
@@ -322,7 +344,9 @@ describe("the journal", () => {
         yield* appendAll(life.slice(2, 4))
       })).pipe(Effect.provide(layer))
       const found = yield* Effect.scoped(open).pipe(
-        Effect.provide(Layer.fresh(Ledger.layer).pipe(Layer.provide(Layer.succeed(Disk, memory.disk)), Layer.provide(noLock)))
+        Effect.provide(
+          Layer.fresh(Ledger.layer).pipe(Layer.provide(Layer.succeed(Disk, memory.disk)), Layer.provide(noLock))
+        )
       )
       assert.strictEqual(found.shards.get("0001")?.status, "uploaded")
     }))
@@ -359,15 +383,34 @@ describe("the manifest", () => {
           yield* appendAll([entry])
         }
       }))
-      const manifest: { readonly batches: ReadonlyArray<Record<string, unknown>>; readonly [key: string]: unknown } = JSON.parse(
-        read("manifest.json")
-      )
+      const manifest: { readonly batches: ReadonlyArray<Record<string, unknown>>; readonly [key: string]: unknown } =
+        JSON.parse(
+          read("manifest.json")
+        )
       assert.deepStrictEqual(
-        [manifest["run_id"], manifest["status"], manifest["provider"], manifest["rows"], manifest["notices"], manifest["started_at"], manifest["updated_at"]],
+        [
+          manifest["run_id"],
+          manifest["status"],
+          manifest["provider"],
+          manifest["rows"],
+          manifest["notices"],
+          manifest["started_at"],
+          manifest["updated_at"]
+        ],
         ["one", "finished", "test", 2, ["told once"], "1970-01-01T00:00:00.000Z", "1970-01-01T14:00:00.000Z"]
       )
-      const { batch_id, created_at, deleted_at_provider, ending, input_file_id, request_count, stage, status } = manifest.batches[0] ?? {}
-      assert.deepStrictEqual({ batch_id, created_at, deleted_at_provider, ending, input_file_id, request_count, stage, status }, {
+      const { batch_id, created_at, deleted_at_provider, ending, input_file_id, request_count, stage, status } =
+        manifest.batches[0] ?? {}
+      assert.deepStrictEqual({
+        batch_id,
+        created_at,
+        deleted_at_provider,
+        ending,
+        input_file_id,
+        request_count,
+        stage,
+        status
+      }, {
         batch_id: "batch-1",
         created_at: "1970-01-01T00:00:01.000Z",
         deleted_at_provider: ["file-1"],

@@ -4,10 +4,23 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { isTransient, ProviderError, type ProviderErrorReason, retryAfter, retryTransient } from "llm-batch/ProviderError"
+import {
+  isTransient,
+  ProviderError,
+  type ProviderErrorReason,
+  retryAfter,
+  retryTransient
+} from "llm-batch/ProviderError"
 
 const failing = (reason: ProviderErrorReason, retryAfterMillis: number | null = null, status: number | null = null) =>
-  new ProviderError({ provider: "openai", operation: "retrieve batch_1", reason, status, retryAfterMillis, detail: "so it is" })
+  new ProviderError({
+    provider: "openai",
+    operation: "retrieve batch_1",
+    reason,
+    status,
+    retryAfterMillis,
+    detail: "so it is"
+  })
 
 /** When a call that fails with these errors, then succeeds, was made; and how it ended. */
 const timesOf = (times: number, errors: ReadonlyArray<ProviderError>) =>
@@ -42,7 +55,14 @@ describe("a failed call", () => {
   })
 
   it("may pass when it is about the moment, not about the request", () => {
-    const reasons: ReadonlyArray<ProviderErrorReason> = ["auth", "rate-limited", "unreachable", "gone", "refused", "unexpected"]
+    const reasons: ReadonlyArray<ProviderErrorReason> = [
+      "auth",
+      "rate-limited",
+      "unreachable",
+      "gone",
+      "refused",
+      "unexpected"
+    ]
     assert.deepStrictEqual(
       reasons.filter((reason) => isTransient(failing(reason))),
       ["rate-limited", "unreachable", "unexpected"]
@@ -110,10 +130,12 @@ describe("retryTransient", () => {
   it.effect("passes on any other error", () =>
     Effect.gen(function*() {
       let calls = 0
-      const error = yield* Effect.flip(retryTransient(8)(Effect.suspend(() => {
-        calls++
-        return Effect.fail("another")
-      })))
+      const error = yield* Effect.flip(
+        retryTransient(8)(Effect.suspend(() => {
+          calls++
+          return Effect.fail("another")
+        }))
+      )
       assert.strictEqual(error, "another")
       assert.strictEqual(calls, 1)
     }))

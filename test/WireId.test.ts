@@ -26,7 +26,20 @@ describe("a wire id", () => {
   })
 
   it("is nothing else", () => {
-    const others = ["tag", "tag-", "tag-0", "tag-01", "tag--1", "tag-1.5", "tag-1e3", "tag-1 ", " tag-1", "tagg-1", "TAG-1", "ta-1"]
+    const others = [
+      "tag",
+      "tag-",
+      "tag-0",
+      "tag-01",
+      "tag--1",
+      "tag-1.5",
+      "tag-1e3",
+      "tag-1 ",
+      " tag-1",
+      "tagg-1",
+      "TAG-1",
+      "ta-1"
+    ]
     assert.deepStrictEqual(others.map((id) => WireId.rowOf("tag", id)), others.map(() => undefined))
     assert.isUndefined(WireId.rowOf("tag", "tag-9007199254740992"))
     assert.isUndefined(WireId.rowOf("tag", `tag-${"9".repeat(400)}`))

@@ -6,6 +6,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Ledger from "llm-batch/Ledger"
@@ -91,7 +92,7 @@ export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
     const stages = Layer.mergeAll(
       Build.layer,
       Submit.layer,
-      Poll.layerWith(options.poll ?? { schedule: Poll.every("1 hour") }),
+      Poll.layerWith(options.poll ?? { schedule: Schedule.spaced("1 hour") }),
       Fetch.layer,
       Normalize.layer
     ).pipe(Layer.provideMerge(options.ledger ?? Ledger.layer))
@@ -119,7 +120,7 @@ export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
           return yield* Fiber.join(fiber)
         }),
       read,
-      journal: () => read("journal.jsonl").trimEnd().split("\n").map((line) => JSON.parse(line)),
+      journal: () => read("journal.jsonl").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line)),
       files: () =>
         [...memory.files().keys()].filter((path) => path.startsWith(`${directory}/`))
           .map((path) => path.slice(directory.length + 1)).sort()

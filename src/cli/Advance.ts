@@ -7,6 +7,7 @@ import * as NodePath from "node:path"
 import * as NodeReadline from "node:readline"
 import * as Answers from "../Answers.js"
 import * as Ledger from "../Ledger.js"
+import * as Manifest from "../Manifest.js"
 import { Pipeline, type RunReport } from "../Pipeline.js"
 import type { RunConfig } from "../RunConfig.js"
 import * as RunDirectory from "../RunDirectory.js"
@@ -54,9 +55,12 @@ const confirmSending = Effect.fn(function*(state: RunState, settings: RunConfig,
   if (silent || unsent.length === 0 || !Step.includes(steps, "submit")) return
   yield* say(Report.summary(state))
   if (yield* confirm(`Send ${Report.count(unsent.length, "batch", "batches")} to ${state.run.provider}?`)) return
+  const later = Report.command("resume", state.directory)
   yield* say(
-    `Nothing was sent. Send it later: ${Report.command("resume", state.directory)}\n`
-      + `Or remove the directory: rm -r ${Report.quoted(Report.path(state.directory))}`
+    Manifest.runStatus(state) === "built"
+      ? `Nothing was sent. Send it later: ${later}\n`
+        + `Or remove the directory: rm -r ${Report.quoted(Report.path(state.directory))}`
+      : `Nothing more was sent. Go on later: ${later}`
   )
   return yield* new Ending({ code: exitCode.failed })
 })
@@ -68,12 +72,14 @@ const tellInterrupted = Effect.fn(function*(directory: string, json: boolean) {
   if (state === null) return yield* output.say("\nInterrupted.")
   const live = Report.live(state)
   const uncertain = Report.uncertain(state)
+  const provider = state.run.provider
+  const message = live.length === 0
+    ? `Interrupted. No batch is known to be running at ${provider}`
+    : `Interrupted. ${
+      Report.count(live.length, "batch is", "batches are")
+    } still running at ${provider}, and still paid for`
   const lines = [
-    live.length === 0
-      ? `Interrupted. No batch is known to be running at ${state.run.provider}.`
-      : `Interrupted. ${
-        Report.count(live.length, "batch is", "batches are")
-      } still running at ${state.run.provider}, and still paid for:`,
+    `${message}${live.length === 0 ? "." : ":"}`,
     ...live.slice(0, 20).map(({ shard, snapshot }) =>
       `  ${snapshot?.id ?? ""} (shard ${shard.id}, ${Report.count(shard.rows, "row")})`
     ),
@@ -81,16 +87,14 @@ const tellInterrupted = Effect.fn(function*(directory: string, json: boolean) {
       ? [`  and ${Report.number(live.length - 20)} more: ${Report.command("status", directory)}`]
       : []),
     ...(uncertain.length === 0 ? [] : [
-      `Of ${
-        Report.count(uncertain.length, "shard")
-      } it is not known yet whether a batch was made; resume looks before it sends.`
+      Report.doubt(uncertain.length)
     ]),
     `Go on:   ${Report.command("resume", directory)}`,
     ...(live.length + uncertain.length === 0 ? [] : [`Cancel:  ${Report.command("cancel", directory)}`])
   ]
   yield* output.say(`\n${lines.join("\n")}`)
   if (json) {
-    yield* output.json({ error: { type: "Interrupted", message: lines[0] }, ...Report.json(state) })
+    yield* output.json({ error: { type: "Interrupted", message: `${message}.` }, ...Report.json(state) })
   }
 })
 

@@ -59,7 +59,11 @@ export const live = (state: RunState): ReadonlyArray<ShardState> =>
 export const uncertain = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ status }) => status === "uploaded" || status === "unanswered")
 
-/** The shards that were never tried to be sent. */
+/** What is to be said of shards of which nobody knows yet whether they have a batch. */
+export const doubt = (shards: number): string =>
+  `Of ${count(shards, "shard")} it is not known yet whether a batch was made; resume looks before it sends.`
+
+/** The shards that have no batch as far as the journal knows. */
 export const unsent = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ snapshot }) => snapshot === null)
 

@@ -3,7 +3,11 @@
  *
  * The row's number, line and id come first, so that they can be read without parsing the request behind them.
  */
-import { isJsonObject, type Request } from "../Request.js"
+import * as Schema from "effect/Schema"
+import { isJsonObject, NativeTarget, type Request } from "../Request.js"
+import { memberText } from "./JsonText.js"
+
+const isTarget = Schema.is(NativeTarget)
 
 /** The part of a record that every join needs. */
 export interface RowHead {
@@ -42,6 +46,22 @@ export const decodeHead = (line: Buffer): RowHead | undefined => {
   const { row, line: lineNumber, id } = head
   return typeof row === "number" && typeof lineNumber === "number" && typeof id === "string"
     ? { row, line: lineNumber, customId: id }
+    : undefined
+}
+
+/** The request of a record; `undefined` when the line is no record. */
+export const decode = (line: Buffer): Request | undefined => {
+  const text = line.toString()
+  const record = parse(text)
+  const head = decodeHead(line)
+  if (head === undefined || !isJsonObject(record) || !isJsonObject(record.body)) return undefined
+  const { body, columns, kind, target } = record
+  if (kind === "chat" || kind === "embedding") {
+    return { kind, ...head, body, ...(isJsonObject(columns) ? { columns } : undefined) }
+  }
+  const bodyText = memberText(text, "body")
+  return kind === "native" && isTarget(target) && bodyText !== undefined
+    ? { kind, ...head, target, body, text: bodyText }
     : undefined
 }
 

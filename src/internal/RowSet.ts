@@ -22,4 +22,11 @@ export class RowSet {
     this.bits[index >>> 3] = byte | mask
     this.count++
   }
+
+  /** Whether a row is in it. */
+  has(row: number): boolean {
+    if (row < this.first || row > this.last) return false
+    const index = row - this.first
+    return ((this.bits[index >>> 3] ?? 0) & (1 << (index & 7))) !== 0
+  }
 }

@@ -30,6 +30,10 @@ export interface ShardBuilderOptions {
   /** Whether a row that was written for another endpoint is an error, since this one was asked for. */
   readonly onlyEndpoint: boolean
   readonly drop: ReadonlyArray<string>
+  /** How many shards the run has already. */
+  readonly shardsBefore: number
+  /** 1 for rows that are asked for the first time. */
+  readonly attempt: number
   readonly shardRows: number | null
   readonly shardBytes: number | null
 }
@@ -57,7 +61,9 @@ interface OpenShard {
   readonly finishHash: () => string
   readonly first: Provider.WireRow
   readonly firstRow: number
+  readonly maxRows: number
   readonly models: Set<string>
+  readonly parents: Set<string>
   count: number
   inputs: number
   lastRow: number
@@ -72,11 +78,12 @@ export class ShardBuilder {
   private readonly maxRows: number
   private readonly maxBytes: number
   private readonly maxInputs: number
-  private opened = 0
+  private opened: number
   private rows = 0
 
   constructor(private readonly options: ShardBuilderOptions) {
     const { limits } = options.provider
+    this.opened = options.shardsBefore
     this.maxRows = Math.min(limits.rows, options.shardRows ?? limits.rows)
     this.maxBytes = Math.min(limits.bytes - limits.overheadBytes, options.shardBytes ?? limits.bytes)
     this.maxInputs = limits.embeddingInputs ?? Number.POSITIVE_INFINITY
@@ -85,8 +92,8 @@ export class ShardBuilder {
     options.disk.makeDirectory(NodePath.dirname(RunDirectory.batchInput(located)))
   }
 
-  /** Adds the next request. */
-  add(request: Request): void {
+  /** Adds the next request; one that is asked for again says in which shard it was before. */
+  add(request: Request, parent?: string): void {
     const { provider, runTag, endpoint, tell } = this.options
     const kept = this.withoutDropped(request)
     const encoded = provider.encode(kept, WireId.make(runTag, request.row), endpoint)
@@ -100,6 +107,7 @@ export class ShardBuilder {
     shard.rows.text(RowRecord.encode(kept))
     shard.rows.text("\n")
     shard.models.add(row.model)
+    if (parent !== undefined) shard.parents.add(parent)
     shard.count++
     shard.inputs += row.inputs
     shard.lastRow = request.row
@@ -155,7 +163,7 @@ export class ShardBuilder {
     const shard = this.open.get(group)
     if (shard !== undefined) {
       if (
-        shard.count < this.maxRows
+        shard.count < shard.maxRows
         && shard.inputs + row.inputs <= this.maxInputs
         && this.fits(shard.wire.position, row.text)
       ) return shard
@@ -166,6 +174,15 @@ export class ShardBuilder {
     const opened = this.openShard(row, request.row)
     this.open.set(group, opened)
     return opened
+  }
+
+  /**
+   * How many rows the shard that was just opened may have. Where batches carry no tag, each shard has a number of its
+   * own, by which its batch can be told from the others of the run.
+   */
+  private rowsOfNext(): number {
+    if (this.options.provider.capabilities.tags) return this.maxRows
+    return Math.max(Math.ceil(this.maxRows / 2), this.maxRows - (this.opened - 1))
   }
 
   private fits(position: number, text: string): boolean {
@@ -187,7 +204,9 @@ export class ShardBuilder {
       finishHash: () => hash.digest("hex"),
       first,
       firstRow,
+      maxRows: this.rowsOfNext(),
       models: new Set(),
+      parents: new Set(),
       count: 0,
       inputs: 0,
       lastRow: firstRow
@@ -212,8 +231,8 @@ export class ShardBuilder {
       sha256: shard.finishHash(),
       firstRow: shard.firstRow,
       lastRow: shard.lastRow,
-      attempt: 1,
-      parents: []
+      attempt: this.options.attempt,
+      parents: [...shard.parents]
     })
     this.finished.push(finished)
     tell({ _tag: "ShardBuilt", shard: finished })

@@ -29,8 +29,10 @@ const encodeEntry = Schema.encodeSync(Schema.parseJson(Entry))
 interface Held {
   readonly handle: Disk.Handle
   readonly fold: Fold
-  /** How much of the journal is whole entries; what a failed append left behind them is cut off by the next one. */
+  /** How much of the journal is whole entries. */
   wholeBytes: number
+  /** An append failed: what it left behind the whole entries is cut off by the next one. */
+  torn: boolean
   manifestAt: number
   manifestStale: boolean
 }
@@ -128,14 +130,20 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     if (held === undefined) return yield* notHeld(directory)
     const stamped: Entry = { ...entry, at: yield* DateTime.now }
     const path = RunDirectory.journal(directory)
-    yield* Disk.attempt("append to", path, () => {
+    const ours = yield* Disk.attempt("append to", path, () => {
       const line = Buffer.from(`${encodeEntry(stamped)}\n`)
-      mend(held)
+      if (held.torn) mend(held)
+      if (held.handle.size() !== held.wholeBytes) return false
+      held.torn = true
       Disk.writeAll(held.handle, line)
       // An observation repeats what the provider will say again: it need not survive a crash.
       if (entry._tag !== "BatchObserved") held.handle.sync()
+      held.torn = false
       held.wholeBytes += line.length
+      return true
     })
+    // The lock does not reach beyond this machine. Whoever took the run up since has written that into its journal.
+    if (!ours) return yield* new RunLocked({ directory })
     const problem = held.fold.step(stamped)
     if (problem !== undefined) {
       return yield* Effect.dieMessage(`${path}: an entry was appended that cannot be: ${problem}`)
@@ -160,7 +168,14 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
           () => disk.open(RunDirectory.journal(directory), "append")
         ),
         (handle): Held => {
-          const held = { handle, fold, wholeBytes, manifestAt: Number.NEGATIVE_INFINITY, manifestStale: false }
+          const held = {
+            handle,
+            fold,
+            wholeBytes,
+            torn: false,
+            manifestAt: Number.NEGATIVE_INFINITY,
+            manifestStale: false
+          }
           runs.set(directory, held)
           return held
         }
@@ -197,10 +212,12 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
   const open = Effect.fn("Ledger.open")(function*(directory: string) {
     yield* hold(directory)
     const journal = yield* readJournal(directory)
-    const state = yield* stateOf(directory, journal.fold)
+    yield* stateOf(directory, journal.fold)
     const held = yield* keep(directory, journal)
-    yield* Disk.attempt("mend", RunDirectory.journal(directory), () => mend(held))
-    return state
+    // A crash may have left the beginning of an entry behind the whole ones.
+    held.torn = true
+    yield* append(directory, { _tag: "RunOpened" })
+    return yield* stateOf(directory, held.fold)
   })
 
   const state = Effect.fn("Ledger.state")(function*(directory: string) {

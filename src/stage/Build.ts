@@ -10,15 +10,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
 import type { BuildOptions } from "../BuildOptions.js"
 import { InputError } from "../InputError.js"
 import { blockLoop } from "../internal/BlockLoop.js"
 import * as Disk from "../internal/Disk.js"
 import * as DuplicateIds from "../internal/DuplicateIds.js"
+import { LineSplitter } from "../internal/Lines.js"
+import * as RowRecord from "../internal/RowRecord.js"
 import { ShardBuilder } from "../internal/ShardBuilder.js"
 import * as ProviderContract from "../Provider.js"
 import * as RowReader from "../RowReader.js"
-import type { DiskError } from "../RunError.js"
+import * as RunDirectory from "../RunDirectory.js"
+import { type DiskError, ShardChanged } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
 import { Shard } from "../Shard.js"
 import type { Source } from "../Source.js"
@@ -45,7 +49,9 @@ export class Built extends Schema.Class<Built>("llm-batch/Built")({
   shards: Schema.Array(Shard),
   rows: Schema.Int,
   /** What the user should be told once. */
-  notices: Schema.Array(Schema.String)
+  notices: Schema.Array(Schema.String),
+  /** What was read of the input, decompressed: how much, and its SHA-256 in hex. */
+  input: Schema.Struct({ bytes: Schema.Int, sha256: Schema.String })
 }) {}
 
 /**
@@ -63,6 +69,31 @@ export interface Service {
     location: RunLocation,
     options: BuildOptions
   ) => Effect.Effect<Built, InputError | DiskError>
+
+  /**
+   * Builds further shards of rows that were asked before, out of what the run directory keeps of them. The new shards
+   * name those that they come from as their parents.
+   */
+  readonly rebuild: (
+    again: Rebuild,
+    location: RunLocation,
+    options: BuildOptions
+  ) => Effect.Effect<ReadonlyArray<Shard>, InputError | ShardChanged | DiskError>
+}
+
+/**
+ * Which rows are asked again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Rebuild {
+  /** All shards that the run has. */
+  readonly shards: ReadonlyArray<Shard>
+  /** Whether a row of the input is asked again. Called for each row in turn. */
+  readonly selects: (row: number) => boolean
+  /** 2 for the first time that rows are asked again. */
+  readonly attempt: number
 }
 
 /**
@@ -76,43 +107,60 @@ export class Build extends Context.Tag("llm-batch/stage/Build")<Build, Service>(
 /** Thrown by the row path when enough rows are built; never seen outside. */
 const enough = new Error("Enough rows are built")
 
+/** Longer than any record that `build` writes: a row, its columns and its id. */
+const longestRecord = 1 << 30
+
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const provider = yield* ProviderContract.Provider
 
-  const build = Effect.fn("Build.build")(function*(source: Source, location: RunLocation, options: BuildOptions) {
+  /** Names what the row path throws; anything else is a bug, and dies. */
+  const attempt = <A>(directory: string, work: () => A): Effect.Effect<A, InputError | DiskError> =>
+    Effect.try({
+      try: work,
+      catch: (error) => error instanceof InputError ? error : Disk.toDiskError("build shards", directory, error)
+    })
+
+  /** Where rows go that do not say so themselves. */
+  const endpointOf = (options: BuildOptions) => options.endpoint ?? provider.endpoints[0]
+
+  const openBuilder = Effect.fn(function*({ attempt: count, location, name, options, shardsBefore }: {
+    readonly name: string
+    readonly location: RunLocation
+    readonly options: BuildOptions
+    readonly attempt: number
+    readonly shardsBefore: number
+  }) {
     const { tell } = yield* Progress
     const { directory, runTag } = location
-    const endpoint = options.endpoint ?? provider.endpoints[0]
-    const limit = options.limitItems ?? Number.POSITIVE_INFINITY
-
-    /** Names what the row path throws; anything else is a bug, and dies. */
-    const attempt = <A>(work: () => A): Effect.Effect<A, InputError | DiskError> =>
-      Effect.try({
-        try: work,
-        catch: (error) => error instanceof InputError ? error : Disk.toDiskError("build shards", directory, error)
-      })
-
-    const builder = yield* Effect.acquireRelease(
-      attempt(() =>
+    return yield* Effect.acquireRelease(
+      attempt(directory, () =>
         new ShardBuilder({
           disk,
           provider,
           tell,
-          source: source.name,
+          source: name,
           directory,
           runTag,
-          endpoint,
+          endpoint: endpointOf(options),
           onlyEndpoint: options.endpoint !== undefined,
           drop: options.drop,
+          shardsBefore,
+          attempt: count,
           shardRows: options.shardRows ?? null,
           shardBytes: options.shardBytes ?? null
-        })
-      ),
+        })),
       (builder) => Effect.sync(() => builder.abandon())
     )
+  })
+
+  const build = Effect.fn("Build.build")(function*(source: Source, location: RunLocation, options: BuildOptions) {
+    const { directory } = location
+    const limit = options.limitItems ?? Number.POSITIVE_INFINITY
+
+    const builder = yield* openBuilder({ name: source.name, location, options, attempt: 1, shardsBefore: 0 })
     const ids = yield* Effect.acquireRelease(
-      attempt(() => DuplicateIds.make(`${directory}/ids.tmp`, disk)),
+      attempt(directory, () => DuplicateIds.make(`${directory}/ids.tmp`, disk)),
       (ids) => Effect.sync(() => ids.close())
     )
     const duplicate = (id: string, line: number, firstLine: number) =>
@@ -131,7 +179,7 @@ const make = Effect.gen(function*() {
         prompt: options.prompt ?? null,
         idColumn: options.idColumn ?? null,
         variables: options.variables,
-        embedding: endpoint.endsWith("/embeddings")
+        embedding: endpointOf(options).endsWith("/embeddings")
       },
       (request) => {
         rows++
@@ -144,7 +192,7 @@ const make = Effect.gen(function*() {
     )
     /** Whether there may be more rows to read. */
     const read = (work: () => void) =>
-      attempt(() => {
+      attempt(directory, () => {
         try {
           work()
           return rows < limit
@@ -154,8 +202,16 @@ const make = Effect.gen(function*() {
         }
       })
 
+    const hash = createHash("sha256")
+    let bytes = 0
     // Not `runForEachWhile`: that one keeps every block until it ends.
     yield* source.blocks.pipe(
+      Stream.tap((block) =>
+        Effect.sync(() => {
+          hash.update(block)
+          bytes += block.length
+        })
+      ),
       Stream.takeUntilEffect((block) => Effect.map(read(() => reader.push(block)), (more) => !more)),
       Stream.runDrain
     )
@@ -168,10 +224,48 @@ const make = Effect.gen(function*() {
       return step.done !== true
     }, (error) => Disk.toDiskError("check ids", directory, error))
     if (found !== undefined) return yield* duplicate(found.id, found.secondLine, found.firstLine)
-    return new Built(yield* attempt(() => builder.finish()))
+    const built = yield* attempt(directory, () => builder.finish())
+    return new Built({ ...built, input: { bytes, sha256: hash.digest("hex") } })
   }, Effect.scoped)
 
-  return Build.of({ build })
+  const rebuild = Effect.fn("Build.rebuild")(function*(again: Rebuild, location: RunLocation, options: BuildOptions) {
+    const { directory } = location
+    const builder = yield* openBuilder({
+      name: `${directory}/rows`,
+      location,
+      options,
+      attempt: again.attempt,
+      shardsBefore: again.shards.length
+    })
+    // Every row was asked once in a shard of the first attempt; its request is kept there.
+    for (const shard of again.shards.filter((shard) => shard.attempt === 1)) {
+      const path = RunDirectory.rows(shard)
+      const splitter = new LineSplitter(longestRecord, (line, lineNumber) => {
+        const head = RowRecord.decodeHead(line)
+        if (head !== undefined && !again.selects(head.row)) return
+        const request = RowRecord.decode(line)
+        if (request === undefined) {
+          throw new ShardChanged({ path, shard: shard.id, problem: `line ${lineNumber} is not the record of a row` })
+        }
+        builder.add(request, shard.id)
+      }, (lineNumber) => {
+        throw new ShardChanged({ path, shard: shard.id, problem: `line ${lineNumber} is too long` })
+      })
+      const attemptHere = (work: () => void) =>
+        Effect.try({
+          try: work,
+          catch: (error) =>
+            error instanceof InputError || error instanceof ShardChanged
+              ? error
+              : Disk.toDiskError("build shards", directory, error)
+        })
+      yield* Stream.runForEach(Disk.readBlocks(path), (block) => attemptHere(() => splitter.push(block)))
+      yield* attemptHere(() => splitter.end())
+    }
+    return (yield* attempt(directory, () => builder.finish())).shards
+  }, Effect.scoped)
+
+  return Build.of({ build, rebuild })
 })
 
 /**

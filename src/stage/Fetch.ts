@@ -138,8 +138,10 @@ const make = Effect.gen(function*() {
     if (files.length === 0 && lost !== undefined) return yield* new ResultsGone({ batch, detail: lost.message })
     const seen = new RowSet(shard.firstRow, shard.lastRow)
     const answered = new RowSet(shard.firstRow, shard.lastRow)
-    const problems = yield* Effect.forEach(files, (file) =>
-      countRows(shard, file, file.file.kind === "output" ? [seen, answered] : [seen]))
+    const problems = yield* Effect.forEach(
+      files,
+      (file) => countRows(shard, file, file.file.kind === "output" ? [seen, answered] : [seen])
+    )
     const archiveProblem = problems.find((problem) => problem !== null) ?? null
     // Rows that failed can stand in for answered ones in the sum: the answers are counted by themselves too.
     const missing = batch.snapshot.counts.succeeded - answered.size

@@ -24,7 +24,7 @@ import { Ledger } from "../Ledger.js"
 import { type Account, Provider, type ShardBytes } from "../Provider.js"
 import { ProviderError, retryTransient } from "../ProviderError.js"
 import * as RunDirectory from "../RunDirectory.js"
-import type { DiskError, LedgerCorrupt, RunRejected } from "../RunError.js"
+import type { DiskError, LedgerCorrupt, RunLocked, RunRejected } from "../RunError.js"
 import { ShardChanged } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
 import type { ShardState } from "../RunState.js"
@@ -43,6 +43,7 @@ export type SubmitError =
   | ProviderError
   | ShardChanged
   | RunRejected
+  | RunLocked
   | LedgerCorrupt
   | DiskError
 
@@ -161,9 +162,19 @@ const make = (options: Options) =>
         detail: error.detail
       })
 
+    /** Tells of a try that failed and will be made again. */
+    const tellRetry = (shard: Shard) => (error: { readonly _tag: string; readonly message: string }) =>
+      error._tag === "NotSent" || error._tag === "Unknown"
+        ? Effect.map(
+          Progress,
+          ({ tell }) => tell({ _tag: "SubmitWaiting", shard, waitMillis: 0, detail: error.message })
+        )
+        : Effect.void
+
     /** An upload costs nothing, so it may be repeated whatever became of it. */
     const upload = Effect.fn(function*(shard: Shard, bytes: ShardBytes) {
       const input = yield* provider.upload(shard, bytes).pipe(
+        Effect.tapError(tellRetry(shard)),
         Effect.retry({ while: (error) => error._tag === "NotSent" || error._tag === "Unknown", schedule: backoff }),
         Effect.catchTags({
           NotSent: (error) => Effect.fail(unreachable(error)),
@@ -290,6 +301,7 @@ const make = (options: Options) =>
         Effect.catchTag("Refused", (error) => Effect.fail(refused(shard, error)))
       )
       return yield* attempt.pipe(
+        Effect.tapError(tellRetry(shard)),
         Effect.retry({ while: (error) => error._tag === "NotSent" || error._tag === "Unknown", schedule: backoff }),
         Effect.catchTags({
           NotSent: (error) => Effect.fail(unreachable(error)),

@@ -111,6 +111,26 @@ describe("a run that is left", () => {
       assert.strictEqual((yield* Fiber.join(running)).code, 3)
     }))
 
+  it.scopedLive("is not called free of batches when one may have been made", () =>
+    Effect.gen(function*() {
+      const { directory, run, write } = yield* start()
+      write("in.jsonl", questions(2))
+      yield* run(["build", "in.jsonl", "-m", "gpt-5-mini", "--run-dir", "here"])
+      // What a process leaves that is killed inside the call that makes the batch.
+      const input = { _tag: "UploadedFile", fileId: "file-1" }
+      const entry = { _tag: "InputUploaded", at: "2026-01-02T03:04:05.000Z", shard: "0001", input }
+      appendFileSync(join(directory, "here", "journal.jsonl"), `${JSON.stringify(entry)}\n`)
+      const { code, stderr } = yield* run(["cancel", "here"])
+      assert.strictEqual(code, 1)
+      assert.strictEqual(
+        stderr,
+        "Of 1 shard it is not known yet whether a batch was made; resume looks before it sends. "
+          + "What it finds or makes can be cancelled then: llm-batch resume here --to-step submit\n"
+      )
+      const status = yield* run(["status", "here"])
+      assert.include(status.stdout, "not known whether it was submitted")
+    }))
+
   it.scopedLive("is listed as damaged when its journal is", () =>
     Effect.gen(function*() {
       const { directory, run } = yield* submitted

@@ -29,7 +29,7 @@ const report = (...entries: ReadonlyArray<Entry>): RunReport => {
     },
     { _tag: "ShardBuilt", at: start, shard: shard(1) },
     { _tag: "ShardBuilt", at: start, shard: shard(2) },
-    { _tag: "BuildFinished", at: start, rows: 800, notices: [] },
+    { _tag: "BuildFinished", at: start, rows: 800, notices: [], input: { bytes: 0, sha256: "" } },
     ...entries
   ]
   for (const entry of all) assert.isUndefined(fold.step(entry))

@@ -119,14 +119,19 @@ describe("a merge", () => {
     )
     assert.strictEqual(
       results,
-      `${succeeded([1, "third"])}\n${succeeded([2, "second"])}\n${succeeded([3, "first"])}\n${failed(4, "failed in 0003")}\n`
+      `${succeeded([1, "third"])}\n${succeeded([2, "second"])}\n${succeeded([3, "first"])}\n${
+        failed(4, "failed in 0003")
+      }\n`
     )
     assert.deepStrictEqual([tally.rows, tally.succeeded, tally.expired], [4, 3, 1])
   })
 
   it.prop(
     "gives every row once, however the rows are spread over parts",
-    [FastCheck.array(FastCheck.integer({ min: 0, max: 6 }), { maxLength: 60 }), FastCheck.integer({ min: 1, max: 500 })],
+    [
+      FastCheck.array(FastCheck.integer({ min: 0, max: 6 }), { maxLength: 60 }),
+      FastCheck.integer({ min: 1, max: 500 })
+    ],
     ([places, longestRead]) => {
       const parts = Array.from({ length: 7 }, (_, part): Part => ({
         rows: places.flatMap((place, index): ReadonlyArray<Row> => place === part ? [[index + 1, `by ${part}`]] : [])
@@ -139,7 +144,10 @@ describe("a merge", () => {
 
 describe("parts that do not fit together", () => {
   it("are named", () => {
-    assert.include(problem([{ rows: [[1, "a"], [3, "c"]] }], 3), "/run: shard of any id is not as it was built: no part holds a result of row 2")
+    assert.include(
+      problem([{ rows: [[1, "a"], [3, "c"]] }], 3),
+      "/run: shard of any id is not as it was built: no part holds a result of row 2"
+    )
     assert.include(problem([{ rows: [[1, "a"]] }], 2), "no part holds a result of row 2")
     const unreadable = "/0001: shard 0001 is not as it was built: its part holds a line that is no result of a row"
     for (const content of ["x\n", "{\"row\":1}\n", "\n", record([1, "a"], "").slice(0, 30)]) {

@@ -57,7 +57,13 @@ const sort = (rows: number, lines: ReadonlyArray<object>) => {
   const memory = MemoryDisk.make()
   const scratch = new BlockWriter(memory.disk.open("/scratch", "write"), 32)
   const part = new BlockWriter(memory.disk.open("/part", "write"), 32)
-  const sorter = new ResultSorter(shard(1, rows), contiguousIndex(shard(1, rows)), decode, scratch, memory.disk.open("/scratch", "read"))
+  const sorter = new ResultSorter(
+    shard(1, rows),
+    contiguousIndex(shard(1, rows)),
+    decode,
+    scratch,
+    memory.disk.open("/scratch", "read")
+  )
   for (const line of lines) sorter.accept(Buffer.from(JSON.stringify(line)))
   scratch.flush()
   for (let at = 0; at < rows; at++) sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part)
@@ -71,14 +77,18 @@ describe("an index", () => {
     assert.deepStrictEqual([4, 5, 6, 7, 8].map(index.of), [undefined, 0, 1, 2, undefined])
   })
 
-  it.prop("of scattered rows finds those", [FastCheck.uniqueArray(FastCheck.integer({ min: 1, max: 60 }))], ([rows]) => {
-    const sorted = rows.toSorted((one, other) => one - other)
-    const index = sparseIndex(Float64Array.from(sorted))
-    for (let row = 0; row <= 61; row++) {
-      const at = sorted.indexOf(row)
-      assert.strictEqual(index.of(row), at === -1 ? undefined : at)
+  it.prop(
+    "of scattered rows finds those",
+    [FastCheck.uniqueArray(FastCheck.integer({ min: 1, max: 60 }))],
+    ([rows]) => {
+      const sorted = rows.toSorted((one, other) => one - other)
+      const index = sparseIndex(Float64Array.from(sorted))
+      for (let row = 0; row <= 61; row++) {
+        const at = sorted.indexOf(row)
+        assert.strictEqual(index.of(row), at === -1 ? undefined : at)
+      }
     }
-  })
+  )
 })
 
 describe("a sorter", () => {
@@ -112,7 +122,13 @@ describe("a sorter", () => {
     const memory = MemoryDisk.make()
     const scratch = new BlockWriter(memory.disk.open("/scratch", "write"), 32)
     const part = new BlockWriter(memory.disk.open("/part", "write"), 32)
-    const sorter = new ResultSorter(shard(1, 1), contiguousIndex(shard(1, 1)), decode, scratch, memory.disk.open("/scratch", "read"))
+    const sorter = new ResultSorter(
+      shard(1, 1),
+      contiguousIndex(shard(1, 1)),
+      decode,
+      scratch,
+      memory.disk.open("/scratch", "read")
+    )
     sorter.acceptLongLine()
     sorter.emit(0, { row: 1, line: 1, customId: "c" }, absent, part)
     assert.deepStrictEqual([sorter.tally.malformedLines, sorter.tally.missing, sorter.tally.rows], [1, 1, 1])

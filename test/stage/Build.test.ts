@@ -33,14 +33,16 @@ const attempt = (source: Source.Source, options: World.WorldOptions, build: Part
   })
 
 const build = (source: Source.Source, options: World.WorldOptions = {}, how: Partial<BuildOptions> = {}) =>
-  Effect.flatMap(attempt(source, options, how), (built) => Either.isRight(built) ? Effect.succeed(built.right) : Effect.die(built.left))
+  Effect.flatMap(
+    attempt(source, options, how),
+    (built) => Either.isRight(built) ? Effect.succeed(built.right) : Effect.die(built.left)
+  )
 
 /** The message of what goes wrong. */
 const failure = (source: Source.Source, options: World.WorldOptions = {}, how: Partial<BuildOptions> = {}) =>
   Effect.map(attempt(source, options, how), (built) => Either.isLeft(built) ? built.left.message : "nothing went wrong")
 
-const chats = (...prompts: ReadonlyArray<string>) =>
-  Source.fromRows(prompts.map((prompt) => ({ model: "m", prompt })))
+const chats = (...prompts: ReadonlyArray<string>) => Source.fromRows(prompts.map((prompt) => ({ model: "m", prompt })))
 
 /** The bytes of the wire row of `chats`, with its newline: the expected number comes from the text itself. */
 const wireRow = (row: number, prompt: string) =>
@@ -67,7 +69,10 @@ describe("rows become shards", () => {
   it.effect("with the exact bytes to be sent, and a record for each row", () =>
     Effect.gen(function*() {
       const { rows, shards, world } = yield* build(
-        Source.fromText("in.jsonl", "{\"id\":\"é|1\",\"model\":\"m\",\"prompt\":\"2 + 2\",\"label\":7}\n\n{\"model\":\"m\",\"prompt\":\"x\"}\n")
+        Source.fromText(
+          "in.jsonl",
+          "{\"id\":\"é|1\",\"model\":\"m\",\"prompt\":\"2 + 2\",\"label\":7}\n\n{\"model\":\"m\",\"prompt\":\"x\"}\n"
+        )
       )
       assert.strictEqual(rows, 2)
       const wire = wireRow(1, "2 + 2") + wireRow(2, "x")
@@ -175,11 +180,14 @@ describe("splitting", () => {
   it.effect("gives each model its own shard where the provider wants that", () =>
     Effect.gen(function*() {
       const { shards } = yield* build(models, { script: { limits: { oneModelPerBatch: true } } })
-      assert.deepStrictEqual(shards.map(({ firstRow, id, lastRow, model, rows }) => [id, model, rows, firstRow, lastRow]), [
-        ["0001", "a", 2, 1, 3],
-        ["0002", "b", 2, 2, 5],
-        ["0003", "c", 1, 4, 4]
-      ])
+      assert.deepStrictEqual(
+        shards.map(({ firstRow, id, lastRow, model, rows }) => [id, model, rows, firstRow, lastRow]),
+        [
+          ["0001", "a", 2, 1, 3],
+          ["0002", "b", 2, 2, 5],
+          ["0003", "c", 1, 4, 4]
+        ]
+      )
     }))
 
   it.effect("mixes models where it may, and then names none", () =>
@@ -250,7 +258,14 @@ describe("what is wrong with the input", () => {
         encode: (request, id, endpoint) =>
           request.body["stop"] === undefined
             ? provider.encode(request, id, endpoint)
-            : Either.left(new UnsupportedField({ field: "stop", target: "test", reason: "it has no such field", remedy: "use /v1/other" }))
+            : Either.left(
+              new UnsupportedField({
+                field: "stop",
+                target: "test",
+                reason: "it has no such field",
+                remedy: "use /v1/other"
+              })
+            )
       })
       const source = Source.fromRows([
         { id: "one", model: "m", prompt: "p" },
@@ -301,7 +316,8 @@ describe("a disk that fails", () => {
           0
         )
         reached = world.memory.operations - before >= count
-        if (reached) assert.strictEqual(Either.isLeft(exit) ? exit.left._tag : "no error", "DiskError", `operation ${count}`)
+        if (reached)
+          assert.strictEqual(Either.isLeft(exit) ? exit.left._tag : "no error", "DiskError", `operation ${count}`)
       }
     }))
 })

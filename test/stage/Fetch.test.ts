@@ -35,7 +35,10 @@ const fetchEither = (world: World.World, batch: EndedBatch) =>
   world.inProcess(Effect.flatMap(Fetch, (stage) => Effect.either(stage.fetch(batch))), "1 hour")
 
 const fetch = (world: World.World, batch: EndedBatch) =>
-  Effect.flatMap(fetchEither(world, batch), (raw) => Either.isRight(raw) ? Effect.succeed(raw.right) : Effect.die(raw.left))
+  Effect.flatMap(
+    fetchEither(world, batch),
+    (raw) => Either.isRight(raw) ? Effect.succeed(raw.right) : Effect.die(raw.left)
+  )
 
 const failure = (world: World.World, batch: EndedBatch) =>
   Effect.map(fetchEither(world, batch), (raw) => Either.isLeft(raw) ? raw.left : assert.fail("it went well"))
@@ -53,8 +56,10 @@ const withDownload = (
 (provider: Provider.Service): Provider.Service => ({
   ...provider,
   download: (file) =>
-    Stream.unwrap(Effect.map(Stream.runCollect(provider.download(file)), (chunks) =>
-      Stream.fromIterable(change(Buffer.concat([...chunks]), file.kind))))
+    Stream.unwrap(
+      Effect.map(Stream.runCollect(provider.download(file)), (chunks) =>
+        Stream.fromIterable(change(Buffer.concat([...chunks]), file.kind)))
+    )
 })
 
 const withFaults = (download: NonNullable<Script["faults"]>["download"], more: Script = {}): World.WorldOptions => ({
@@ -214,7 +219,11 @@ describe("a download", () => {
             Effect.map(provider.retrieve(id), (snapshot) =>
               new BatchSnapshot({
                 ...snapshot,
-                counts: new RequestCounts({ ...snapshot.counts, succeeded: snapshot.ending === null ? 0 : 4, errored: 0 })
+                counts: new RequestCounts({
+                  ...snapshot.counts,
+                  succeeded: snapshot.ending === null ? 0 : 4,
+                  errored: 0
+                })
               }))
         }),
         script: { outcome: ({ row }) => row === 2 ? "errored" : "succeeded" }
@@ -311,7 +320,10 @@ describe("an archive", () => {
       const { batch, world } = yield* ended({ wrap: withDownload((bytes) => [gzipSync(bytes).subarray(0, 40)]) })
       const error = yield* failure(world, batch)
       assert.strictEqual(error._tag, "ArchiveRejected")
-      assert.include(error.message, "/runs/one/raw/test/0001.jsonl: the archive cannot be opened: its gzip data ends early.")
+      assert.include(
+        error.message,
+        "/runs/one/raw/test/0001.jsonl: the archive cannot be opened: its gzip data ends early."
+      )
       assert.include(world.files(), "raw/test/0001.jsonl")
     }))
 })

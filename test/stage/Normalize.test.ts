@@ -46,15 +46,21 @@ const prepare = (options: Case) =>
     const rows = ids.map((id, index) => ({ id, model: options.models?.[index] ?? "m", prompt: "p" }))
     const built = yield* world.inProcess(
       Effect.flatMap(Build.Build, ({ build }) =>
-        build(Source.fromRows(rows), new Build.RunLocation({ directory: World.directory, runTag: "tag" }), new BuildOptions({}))),
+        build(
+          Source.fromRows(rows),
+          new Build.RunLocation({ directory: World.directory, runTag: "tag" }),
+          new BuildOptions({})
+        )),
       0
     )
     const shard = built.shards[0] ?? assert.fail("there is no shard")
     const file = (kind: "output" | "error", name: string, packing: "plain" | "gzip") =>
       new RawFile({ file: new ResultFile({ kind, reference: name }), name, bytes: 0, sha256: "", packing })
     const { errors, output } = options
-    if (output !== undefined) write(world, `${World.directory}/raw/test/0001.jsonl`, output)
-    if (errors !== undefined) write(world, `${World.directory}/raw/test/0001.errors.jsonl`, errors)
+    if (output !== undefined)
+      write(world, `${World.directory}/raw/test/0001.jsonl`, output)
+    if (errors !== undefined)
+      write(world, `${World.directory}/raw/test/0001.errors.jsonl`, errors)
     const ending = options.ending ?? "completed"
     const snapshot = new BatchSnapshot({
       id: "batch-1",
@@ -112,11 +118,24 @@ const normalized = (options: Case) =>
   Effect.gen(function*() {
     const { normalize, world } = yield* prepare(options)
     const part = Either.getOrThrowWith(yield* normalize, (error) => error)
-    return { tally: part.tally, text: world.read("parts/0001.jsonl"), lines: parsePart(world.read("parts/0001.jsonl")), world }
+    return {
+      tally: part.tally,
+      text: world.read("parts/0001.jsonl"),
+      lines: parsePart(world.read("parts/0001.jsonl")),
+      world
+    }
   })
 
 const answer = (row: number, text: string, more: object = {}) =>
-  JSON.stringify({ custom_id: `tag-${row}`, model: "m", text, finish_reason: "stop", prompt_tokens: 3, completion_tokens: 2, ...more })
+  JSON.stringify({
+    custom_id: `tag-${row}`,
+    model: "m",
+    text,
+    finish_reason: "stop",
+    prompt_tokens: 3,
+    completion_tokens: 2,
+    ...more
+  })
 
 const failed = (row: number, outcome: string, code = "server_error", retryable = true) =>
   JSON.stringify({ custom_id: `tag-${row}`, error: { outcome, code, message: "so it is", retryable } })
@@ -168,7 +187,9 @@ describe("results become a part", () => {
 
   it.effect("that survives a crash", () =>
     Effect.gen(function*() {
-      const { normalize, world } = yield* prepare({ output: lines(answer(3, "three"), answer(1, "one"), answer(2, "two")) })
+      const { normalize, world } = yield* prepare({
+        output: lines(answer(3, "three"), answer(1, "one"), answer(2, "two"))
+      })
       // As the ledger does when it begins a run.
       for (const above of ["/", "/runs"]) world.memory.disk.syncDirectory(above)
       yield* normalize
@@ -191,7 +212,10 @@ describe("results become a part", () => {
   it.effect("with every id as it was, whatever it is", () =>
     Effect.gen(function*() {
       const ids = ["__proto__", "👩‍🔬|é", "a\"b\\c\n", ",\"kind\":", "\u2028", "1", " ", "x".repeat(300), "\ud800"]
-      const { lines: part } = yield* normalized({ ids, output: lines(...ids.map((_, index) => answer(index + 1, "ok"))) })
+      const { lines: part } = yield* normalized({
+        ids,
+        output: lines(...ids.map((_, index) => answer(index + 1, "ok")))
+      })
       assert.deepStrictEqual(part.map(({ id }) => id), ids)
     }))
 
@@ -204,7 +228,11 @@ describe("results become a part", () => {
   it.effect("with refused and truncated answers counted apart", () =>
     Effect.gen(function*() {
       const { tally } = yield* normalized({
-        output: lines(answer(1, "", { refusal: "no" }), answer(2, "tw", { finish_reason: "length" }), answer(3, "three"))
+        output: lines(
+          answer(1, "", { refusal: "no" }),
+          answer(2, "tw", { finish_reason: "length" }),
+          answer(3, "three")
+        )
       })
       assert.deepStrictEqual([tally.succeeded, tally.refused, tally.truncated], [3, 1, 1])
       assert.deepStrictEqual({ ...tally.tokens }, { prompt: 9, completion: 6, cached: 0, reasoning: 0 })
@@ -275,9 +303,21 @@ describe("lines", () => {
   it.effect("that cannot be read cost their own row, where they name one", () =>
     Effect.gen(function*() {
       const { lines: part, tally } = yield* normalized({
-        output: lines("{\"custom_id\":\"tag-2\",\"text\":}", "<html>", "{", "[]", "null", answer(3, "three"), answer(1, "one"))
+        output: lines(
+          "{\"custom_id\":\"tag-2\",\"text\":}",
+          "<html>",
+          "{",
+          "[]",
+          "null",
+          answer(3, "three"),
+          answer(1, "one")
+        )
       })
-      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "missing", "malformed_result"], [3, "succeeded", "three"]])
+      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "missing", "malformed_result"], [
+        3,
+        "succeeded",
+        "three"
+      ]])
       assert.deepStrictEqual([tally.malformedLines, tally.missing, tally.retryable], [5, 1, 1])
     }))
 
@@ -296,7 +336,11 @@ describe("lines", () => {
       const bytes = Buffer.from(lines(answer(1, "one"), answer(2, "t?o"), answer(3, "three")))
       bytes[bytes.indexOf("t?o") + 1] = 0xff
       const { lines: part } = yield* normalized({ output: bytes })
-      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "succeeded", "t\ufffdo"], [3, "succeeded", "three"]])
+      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "succeeded", "t\ufffdo"], [
+        3,
+        "succeeded",
+        "three"
+      ]])
     }))
 
   it.effect("nested too deeply to be written cost their own row", () =>
@@ -317,14 +361,20 @@ describe("lines", () => {
           })
         }
       })
-      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "missing", "malformed_result"], [3, "succeeded", "three"]])
+      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "missing", "malformed_result"], [
+        3,
+        "succeeded",
+        "three"
+      ]])
       assert.strictEqual(tally.malformedLines, 1)
     }))
 
   it.effect("keep an answer larger than any buffer", () =>
     Effect.gen(function*() {
       const long = "ü".repeat(1_500_000)
-      const { lines: part } = yield* normalized({ output: lines(answer(2, long), answer(1, "one"), answer(3, "three"), answer(2, long)) })
+      const { lines: part } = yield* normalized({
+        output: lines(answer(2, long), answer(1, "one"), answer(3, "three"), answer(2, long))
+      })
       assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "succeeded", long], [3, "succeeded", "three"]])
     }))
 })
@@ -343,7 +393,10 @@ describe("a row that no line speaks of", () => {
         const { lines: part, tally } = yield* normalized({ output, ending })
         assert.deepStrictEqual(says(part), [[1, outcome, code], [2, "succeeded", "two"], [3, outcome, code]])
         assert.strictEqual(tally.retryable, retryable)
-        assert.strictEqual(tally.succeeded + tally.missing + tally.expired + tally.cancelled + tally.errored, tally.rows)
+        assert.strictEqual(
+          tally.succeeded + tally.missing + tally.expired + tally.cancelled + tally.errored,
+          tally.rows
+        )
       }))
   }
 
@@ -383,8 +436,14 @@ describe("the rows of a shard", () => {
     Effect.gen(function*() {
       const start = "/runs/one/rows/0001.jsonl: shard 0001 is not as it was built: "
       const end = ". Restore the file, or start a new run from the input."
-      assert.strictEqual(yield* broken((text) => text.split("\n").slice(0, 2).join("\n")), `${start}it has 2 rows instead of 3${end}`)
-      assert.strictEqual(yield* broken((text) => text + text), `${start}line 4 is not the record of a row that belongs there${end}`)
+      assert.strictEqual(
+        yield* broken((text) => text.split("\n").slice(0, 2).join("\n")),
+        `${start}it has 2 rows instead of 3${end}`
+      )
+      assert.strictEqual(
+        yield* broken((text) => text + text),
+        `${start}line 4 is not the record of a row that belongs there${end}`
+      )
       assert.strictEqual(
         yield* broken((text) => text.replace("\"row\":2", "\"row\":1")),
         `${start}line 2 is not the record of a row that belongs there${end}`

@@ -81,7 +81,9 @@ const after = <A, E>(duration: Duration.DurationInput, waiting: Effect.Effect<A,
   })
 
 const errorOf = <A, E>(exit: Exit.Exit<A, E>): E =>
-  Exit.isFailure(exit) && exit.cause._tag === "Fail" ? exit.cause.error : assert.fail(`it ended otherwise: ${exit._tag}`)
+  Exit.isFailure(exit) && exit.cause._tag === "Fail"
+    ? exit.cause.error
+    : assert.fail(`it ended otherwise: ${exit._tag}`)
 
 const everyMinute = Schedule.spaced("1 minute")
 
@@ -100,11 +102,13 @@ describe("a batch", () => {
       assert.strictEqual(ended.shard.id, "0001")
     }))
 
-  for (const [ending, tag] of [
-    ["expired", "BatchExpired"],
-    ["failed", "BatchErrored"],
-    ["cancelled", "BatchCancelled"]
-  ] as const) {
+  for (
+    const [ending, tag] of [
+      ["expired", "BatchExpired"],
+      ["failed", "BatchErrored"],
+      ["cancelled", "BatchCancelled"]
+    ] as const
+  ) {
     it.scoped(`that is ${ending} is a ${tag} that carries it`, () =>
       Effect.gen(function*() {
         const test = yield* TestProvider.make({ timeline: [{ after: "5 minutes", status: "ended", ending }] })
@@ -237,12 +241,14 @@ describe("the pauses", () => {
 })
 
 describe("trouble", () => {
-  for (const error of [
-    failing("unreachable", 500),
-    failing("unreachable", null),
-    failing("unexpected", 200),
-    failing("rate-limited", 429)
-  ]) {
+  for (
+    const error of [
+      failing("unreachable", 500),
+      failing("unreachable", null),
+      failing("unexpected", 200),
+      failing("rate-limited", 429)
+    ]
+  ) {
     it.scoped(`does not end a wait when it may pass: ${error.reason}, HTTP ${error.status}`, () =>
       Effect.gen(function*() {
         const test = yield* TestProvider.make()
@@ -382,7 +388,10 @@ describe("many batches", () => {
       const batches = yield* makeBatches(test, 1_000)
       const { poll } = yield* stage(test.provider, { schedule: everyMinute })
       const ended = yield* Effect.flatten(
-        after("15 minutes", Effect.forEach(batches, poll, { concurrency: "unbounded", discard: true }).pipe(Effect.as("all")))
+        after(
+          "15 minutes",
+          Effect.forEach(batches, poll, { concurrency: "unbounded", discard: true }).pipe(Effect.as("all"))
+        )
       )
       assert.strictEqual(ended, "all")
       const rounds = new Map<number, number>()

@@ -86,18 +86,26 @@ describe("a submit", () => {
       const created = world.journal().at(-1)
       assert.strictEqual(created?._tag, "BatchCreated")
       assert.strictEqual(batch.id, "batch-1")
-       assert.include(JSON.stringify(created?.["snapshot"]), "\"batch-1\"")
+      assert.include(JSON.stringify(created?.["snapshot"]), "\"batch-1\"")
     }))
 
   it.effect("gives the same batch when it is made again, without a call", () =>
     Effect.gen(function*() {
       const world = yield* built()
       const first = yield* world.inProcess(submit, 0)
-      const second = yield* world.inProcess(Effect.zipRight(submit, Effect.flatMap(Ledger, (ledger) =>
-        Effect.flatMap(ledger.state(World.directory), ({ shards }) => {
-          const shard = shards.get("0001")?.shard
-          return shard === undefined ? Effect.dieMessage("no shard") : Effect.flatMap(Submit, ({ submit }) => submit(shard))
-        }))), 0)
+      const second = yield* world.inProcess(
+        Effect.zipRight(
+          submit,
+          Effect.flatMap(Ledger, (ledger) =>
+            Effect.flatMap(ledger.state(World.directory), ({ shards }) => {
+              const shard = shards.get("0001")?.shard
+              return shard === undefined
+                ? Effect.dieMessage("no shard")
+                : Effect.flatMap(Submit, ({ submit }) => submit(shard))
+            }))
+        ),
+        0
+      )
       assert.strictEqual(second.id, first.id)
       assert.deepStrictEqual(yield* operations(world), ["upload", "create"])
     }))
@@ -250,11 +258,14 @@ describe("a create", () => {
           }
         })
       }, 2)
-      const batches = yield* world.inProcess(Effect.gen(function*() {
-        const { shards } = yield* (yield* Ledger).open(World.directory)
-        const stage = yield* Submit
-        return yield* Effect.forEach([...shards.values()], ({ shard }) => stage.submit(shard))
-      }), "10 minutes")
+      const batches = yield* world.inProcess(
+        Effect.gen(function*() {
+          const { shards } = yield* (yield* Ledger).open(World.directory)
+          const stage = yield* Submit
+          return yield* Effect.forEach([...shards.values()], ({ shard }) => stage.submit(shard))
+        }),
+        "10 minutes"
+      )
       assert.deepStrictEqual(batches.map((batch: Batch) => batch.id), ["batch-1", "batch-2"])
       assert.deepStrictEqual(excluded, ["batch-1"])
     }))

@@ -21,10 +21,17 @@ const cancelRun = Effect.fn(function*(directory: string, settings: RunConfig) {
   const pipeline = yield* Pipeline
   const state = yield* ledger.state(directory)
   const live = Report.live(state)
+  const uncertain = Report.uncertain(state).length
+  if (uncertain > 0) {
+    const look = `${Report.command("resume", directory)} --to-step submit`
+    yield* say(`${Report.doubt(uncertain)} What it finds or makes can be cancelled then: ${look}`)
+  }
   if (live.length === 0) {
-    yield* say(`No batch of this run is running at ${state.run.provider}: there is nothing to cancel.`)
+    if (uncertain === 0) {
+      yield* say(`No batch of this run is running at ${state.run.provider}: there is nothing to cancel.`)
+    }
     if (settings.json === true) yield* json(Report.json(state))
-    return
+    return uncertain === 0 ? undefined : yield* new Ending({ code: exitCode.failed })
   }
   const batches = Report.count(live.length, "batch", "batches")
   if (interactive && settings.yes !== true && settings.json !== true) {
