@@ -29,30 +29,29 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as Struct from "effect/Struct"
 import * as NodePath from "node:path"
-import { Batch, type BatchSnapshot, type EndedBatch, expectedRows } from "./Batch.js"
+import type { BatchSnapshot, EndedBatch } from "./Batch.js"
+import type { ResultsIncomplete } from "./BatchError.js"
 import { BuildOptions } from "./BuildOptions.js"
 import type { InputError } from "./InputError.js"
-import { blockLoop } from "./internal/BlockLoop.js"
-import { BlockWriter } from "./internal/BlockWriter.js"
 import * as Disk from "./internal/Disk.js"
-import { addPartTallies, type PartFile, PartMerge } from "./internal/PartMerge.js"
 import * as Ledger from "./Ledger.js"
+import * as Merge from "./pipeline/Merge.js"
+import * as RunStart from "./pipeline/RunStart.js"
+import * as ShardJourney from "./pipeline/ShardJourney.js"
 import { Provider } from "./Provider.js"
 import { type ProviderError, retryTransient } from "./ProviderError.js"
-import { RawResults } from "./RawResults.js"
 import * as RunConfig from "./RunConfig.js"
 import * as RunDirectory from "./RunDirectory.js"
-import { type DiskError, type LedgerCorrupt, type RunLocked, RunRejected, ShardChanged } from "./RunError.js"
+import { type DiskError, type LedgerCorrupt, type RunLocked, RunRejected } from "./RunError.js"
 import { Progress } from "./RunEvent.js"
-import { InputDescription, RunDescription, type RunState, type ShardState } from "./RunState.js"
+import { InputDescription, RunDescription, type RunState } from "./RunState.js"
 import type { Source } from "./Source.js"
 import * as Build from "./stage/Build.js"
 import * as Fetch from "./stage/Fetch.js"
@@ -60,7 +59,7 @@ import * as Normalize from "./stage/Normalize.js"
 import * as Poll from "./stage/Poll.js"
 import * as Submit from "./stage/Submit.js"
 import * as Step from "./Step.js"
-import * as Tally from "./Tally.js"
+import type * as Tally from "./Tally.js"
 import * as WireId from "./WireId.js"
 
 /**
@@ -79,7 +78,7 @@ export type PipelineError =
   | ProviderError
   | Submit.SubmitError
   | Exclude<Poll.PollError, { readonly batch: EndedBatch }>
-  | Exclude<Fetch.FetchError, { readonly raw: RawResults }>
+  | Exclude<Fetch.FetchError, ResultsIncomplete>
   | Normalize.NormalizeError
 
 /**
@@ -93,7 +92,32 @@ export interface AdvanceOptions {
   readonly steps?: Step.Steps | undefined
   /** How many batches may be with the provider at a time; no limit by default. */
   readonly maxConcurrentJobs?: number | undefined
+  /** How many times rows that failed are asked again, where that can help; not at all by default. */
+  readonly retries?: number | undefined
+  /** The API key is another one than the run began with, and of the same account. */
+  readonly acceptNewKey?: boolean | undefined
 }
+
+/**
+ * What somebody decides of a shard of which it cannot be told whether a batch was made of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Decision = Data.TaggedEnum<{
+  /** This batch is the shard's. */
+  Adopt: { readonly batchId: string; readonly shard?: string | undefined }
+  /** No batch was made of it: it is sent again. */
+  Resend: { readonly shard?: string | undefined }
+}>
+
+/**
+ * Constructors and matchers of `Decision`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const Decision = Data.taggedEnum<Decision>()
 
 /**
  * What to run, and where.
@@ -132,11 +156,24 @@ export interface RunReport {
  * @category models
  */
 export interface Service {
-  /** Begins a run. When nothing could be built, no run directory is left behind. */
+  /**
+   * Begins a run. When nothing could be built, no run directory is left behind. In a directory that holds a run of the
+   * same input and options, goes on with that one.
+   */
   readonly run: (source: Source, options?: RunOptions) => Effect.Effect<RunReport, PipelineError>
   /** Goes on with a run from wherever it stands. A finished run is given back as it is. */
   readonly resume: (directory: string, options?: AdvanceOptions) => Effect.Effect<RunReport, PipelineError>
-  /** Asks the provider to stop every batch of a run that has not ended. Works beside a process that runs it. */
+  /** Asks again for the rows of a finished run that a retry can help, as new shards, and merges what comes. */
+  readonly retry: (directory: string, options?: AdvanceOptions) => Effect.Effect<RunReport, PipelineError>
+  /** Settles what `SubmitUnknown` could not. Nothing is sent by it: `resume` goes on then. */
+  readonly reconcile: (
+    directory: string,
+    decision: Decision
+  ) => Effect.Effect<RunState, RunRejected | RunLocked | LedgerCorrupt | DiskError | ProviderError>
+  /**
+   * Asks the provider to stop every batch of a run that has not ended, and sees to it that no further one is made. Works
+   * beside a process that runs it. `resume` then brings what was answered.
+   */
   readonly cancel: (
     directory: string
   ) => Effect.Effect<ReadonlyArray<BatchSnapshot>, RunRejected | LedgerCorrupt | DiskError | ProviderError>
@@ -154,14 +191,11 @@ export interface Service {
  */
 export class Pipeline extends Context.Tag("llm-batch/Pipeline")<Pipeline, Service>() {}
 
-/** Uploads at a time, and downloads at a time: more would only share the same line. */
-const transfers = 4
+/** Calls at a time that concern whole batches. */
+const callsAtATime = 4
 
 /** How many times a call is made again whose failure may pass. */
 const retries = 8
-
-/** A run needs its rows, its wire rows, its raw results, its parts and its results: about so many times its input. */
-const spaceFactor = 6
 
 const report = (state: RunState): RunReport => ({
   state,
@@ -171,175 +205,78 @@ const report = (state: RunState): RunReport => ({
   failures: RunDirectory.failures(state.directory)
 })
 
-const isLive = (shard: ShardState): boolean => shard.snapshot !== null && shard.ended === null
+/** How often the rows of a run were asked, at most. */
+const attempts = (state: RunState): number =>
+  Math.max(1, ...[...state.shards.values()].map(({ shard }) => shard.attempt))
 
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const ledger = yield* Ledger.Ledger
   const provider = yield* Provider
-  const { build } = yield* Build.Build
-  const { check, submit } = yield* Submit.Submit
-  const { poll, updates } = yield* Poll.Poll
-  const { fetch } = yield* Fetch.Fetch
-  const { normalize } = yield* Normalize.Normalize
-  const uploading = yield* Effect.makeSemaphore(transfers)
-  const downloading = yield* Effect.makeSemaphore(transfers)
+  const { build, rebuild } = yield* Build.Build
+  const { check } = yield* Submit.Submit
+  const advanceShard = yield* ShardJourney.make
 
-  /** Keeps what changes while a batch is waited for; the end itself is kept by whoever waits. */
-  const observe = Effect.fn(function*(batch: Batch) {
-    const { tell } = yield* Progress
-    let status = batch.snapshot.status
-    yield* Stream.runForEach(updates(batch), (seen) =>
-      Effect.gen(function*() {
-        tell({ _tag: "BatchObserved", batch: seen })
-        if (seen.snapshot.ending !== null || seen.snapshot.status === status) return
-        status = seen.snapshot.status
-        yield* ledger.append(batch.shard.directory, {
-          _tag: "BatchObserved",
-          shard: batch.shard.id,
-          snapshot: seen.snapshot
-        })
-      }))
-  })
-
-  const awaitEnd = Effect.fn(function*(batch: Batch) {
-    const { tell } = yield* Progress
-    const salvage = ({ batch: ended }: { readonly batch: EndedBatch }) => Effect.succeed(ended)
-    const ended = yield* Effect.scoped(
-      Effect.zipRight(
-        // What only watches must not end the wait: `poll` says what is wrong.
-        Effect.forkScoped(Effect.ignore(observe(batch))),
-        poll(batch).pipe(Effect.catchTags({ BatchExpired: salvage, BatchErrored: salvage, BatchCancelled: salvage }))
-      )
+  /**
+   * A run goes on under the account that it began with: another one cannot see its batches. A new key of the same
+   * account is taken when somebody says that it is one.
+   */
+  const checkAccount = Effect.fn(function*(state: RunState, acceptNewKey: boolean) {
+    const intents = [...state.shards.values()].flatMap(({ intent, raw }) =>
+      intent === null || raw !== null ? [] : [intent.account]
     )
-    yield* ledger.append(batch.shard.directory, { _tag: "BatchEnded", batch: ended })
-    tell({ _tag: "BatchEnded", batch: ended })
-    return ended
-  })
-
-  /** Results that are gone are no results, unless some came before: those are kept. */
-  const bring = Effect.fn(function*(batch: EndedBatch, before: RawResults | null) {
-    const { raw, shortfall } = yield* fetch(batch).pipe(
-      Effect.map((raw) => ({ raw, shortfall: null })),
-      Effect.catchTags({
-        ResultsIncomplete: (error) => Effect.succeed({ raw: error.raw, shortfall: error.message }),
-        ResultsGone: (error) =>
-          before !== null ? Effect.fail(error) : Effect.succeed({
-            raw: new RawResults({ batch, files: [], rows: 0, shortBy: Math.max(1, expectedRows(batch)) }),
-            shortfall: error.message
-          })
-      })
-    )
-    yield* ledger.append(batch.shard.directory, {
-      _tag: "ResultsFetched",
-      shard: batch.shard.id,
-      files: raw.files,
-      rows: raw.rows,
-      shortBy: raw.shortBy,
-      shortfall
+    const [before] = intents
+    if (before === undefined) return
+    const account = yield* provider.account(state.run.runTag)
+    const sameButKey = intents.every(({ baseUrl, scope }) => baseUrl === account.baseUrl && scope === account.scope)
+    if (sameButKey && intents.every(({ keyFingerprint }) => keyFingerprint === account.keyFingerprint)) return
+    if (sameButKey && acceptNewKey) {
+      yield* ledger.append(state.directory, { _tag: "AccountConfirmed", account })
+      return
+    }
+    return yield* new RunRejected({
+      directory: state.directory,
+      problem: sameButKey
+        ? "its batches were made with another API key, and another account could not see them"
+        : `its batches were made at ${before.baseUrl}${before.scope === null ? "" : ` for ${before.scope}`}, and the `
+          + `settings now name ${account.baseUrl}${account.scope === null ? "" : ` for ${account.scope}`}`,
+      remedy: sameButKey
+        ? "Set the key that it began with, or confirm with --accept-new-key that this one is of the same account."
+        : "Set the base URL, the organisation and the project that it began with."
     })
-    return raw
   })
 
-  const write = Effect.fn(function*(raw: RawResults) {
+  /** Lays the rows that a retry can help into new shards. */
+  const again = Effect.fn("Pipeline.again")(function*(state: RunState, rows: number, tally: Tally.Tally) {
     const { tell } = yield* Progress
-    const { shard, tally } = yield* normalize(raw)
-    yield* ledger.append(shard.directory, { _tag: "ShardNormalized", shard: shard.id, tally })
-    tell({ _tag: "ShardNormalized", shard, tally })
+    const { directory, run } = state
+    const selected = yield* Merge.retryableRows(directory, rows, tally)
+    const attempt = attempts(state) + 1
+    const shards = yield* rebuild(
+      {
+        shards: [...state.shards.values()].map(({ shard }) => shard),
+        selects: (row) => selected.has(row),
+        attempt
+      },
+      new Build.RunLocation({ directory, runTag: run.runTag }),
+      run.options
+    )
+    yield* Disk.attempt(
+      "remove",
+      RunDirectory.cancelRequest(directory),
+      () => disk.remove(RunDirectory.cancelRequest(directory))
+    )
+    yield* ledger.append(directory, { _tag: "RetryBuilt", attempt, shards })
+    tell({ _tag: "RetryBuilt", attempt, rows: tally.retryable, mayBeBilledTwice: tally.missing })
+    return yield* ledger.state(directory)
   })
 
-  /** Takes one shard through the steps that it still needs. A step that it is not ready for is left for later. */
-  const advanceShard = Effect.fn("Pipeline.advanceShard")(function*(state: ShardState, steps: Step.Steps) {
-    let batch = state.snapshot === null ? null : new Batch({ shard: state.shard, snapshot: state.snapshot })
-    if (batch === null) {
-      if (!Step.includes(steps, "submit")) return
-      batch = yield* uploading.withPermits(1)(submit(state.shard))
-    }
-    let ended = state.ended
-    if (ended === null) {
-      if (!Step.includes(steps, "poll")) return
-      ended = yield* awaitEnd(batch)
-    }
-    let raw = state.raw
-    if (raw === null || Step.isOnly(steps, "fetch")) {
-      if (!Step.includes(steps, "fetch")) return
-      raw = yield* downloading.withPermits(1)(bring(ended, raw))
-    }
-    if (state.tally === null || Step.isOnly(steps, "normalize")) {
-      if (!Step.includes(steps, "normalize")) return
-      yield* downloading.withPermits(1)(write(raw))
-    }
-  })
-
-  /** All parts into results in input order; both files are complete before either has its name. */
-  const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows: number) {
-    const { directory } = state
-    const shards = [...state.shards.values()]
-    const parts = shards.map(({ shard, snapshot }): PartFile => ({
-      path: RunDirectory.part(shard),
-      shard,
-      batchId: snapshot?.id ?? null
-    }))
-    const results = RunDirectory.results(directory)
-    const failures = RunDirectory.failures(directory)
-    const tally = yield* Effect.scoped(Effect.gen(function*() {
-      const resultsHandle = yield* Disk.openScoped(`${results}.tmp`, "write")
-      const failuresHandle = yield* Disk.openScoped(`${failures}.tmp`, "write")
-      const resultsWriter = new BlockWriter(resultsHandle, 1 << 20)
-      const failuresWriter = new BlockWriter(failuresHandle, 1 << 16)
-      const merging = yield* Effect.acquireRelease(
-        Effect.sync(() => new PartMerge(disk, directory, parts, rows, resultsWriter, failuresWriter)),
-        (merging) => Effect.sync(() => merging.close())
-      )
-      yield* blockLoop(
-        () => merging.step(),
-        (error) => error instanceof ShardChanged ? error : Disk.toDiskError("merge results", results, error)
-      )
-      yield* Disk.attempt("make durable", results, () => {
-        for (const [writer, handle] of [[resultsWriter, resultsHandle], [failuresWriter, failuresHandle]] as const) {
-          writer.flush()
-          handle.sync()
-        }
-      })
-      addPartTallies(merging.tally, shards.flatMap((shard) => shard.tally === null ? [] : [shard.tally]))
-      return Tally.fromMutable(merging.tally)
-    }))
-    yield* Disk.attempt("keep", results, () => {
-      disk.rename(`${failures}.tmp`, failures)
-      disk.rename(`${results}.tmp`, results)
-      disk.syncDirectory(directory)
-    })
-    return tally
-  })
-
-  /** Goes on with a run that the ledger holds. */
-  const advance = Effect.fn("Pipeline.advance")(function*(state: RunState, options: AdvanceOptions) {
+  /** Brings all shards as far as asked for, then their parts together. */
+  const settle = Effect.fn("Pipeline.settle")(function*(state: RunState, rows: number, options: AdvanceOptions) {
     const { tell } = yield* Progress
     const { directory } = state
     const steps = options.steps ?? Step.all
-    if (state.run.provider !== provider.name) {
-      return yield* new RunRejected({
-        directory,
-        problem: `this is a run of ${state.run.provider}, and the provider given is ${provider.name}`,
-        remedy: `Provide ${state.run.provider}.`
-      })
-    }
-    if (state.rows === null) {
-      return yield* new RunRejected({
-        directory,
-        problem: "this run was never built to its end; nothing was sent",
-        remedy: "Remove the directory and run again from the input."
-      })
-    }
-    if (
-      steps.to === "build" || (state.tally !== null && !Step.isOnly(steps, "fetch") && !Step.isOnly(steps, "normalize"))
-    ) {
-      return report(state)
-    }
     const shards = [...state.shards.values()]
-    if (Step.includes(steps, "submit") && shards.some((shard) => shard.snapshot === null)) {
-      yield* check(state.run.runTag)
-    }
     const exits = yield* Effect.forEach(
       shards,
       (shard) =>
@@ -354,17 +291,44 @@ const make = Effect.gen(function*() {
     yield* Option.getOrElse(Option.fromNullable(exits.find(Exit.isFailure)), () => Exit.void)
     const after = yield* ledger.state(directory)
     const complete = [...after.shards.values()].every((shard) => shard.status === "normalized")
-    if (!complete || !Step.includes(steps, "normalize")) return report(after)
-    const tally = yield* merge(after, state.rows)
+    if (!complete || !Step.includes(steps, "normalize")) return after
+    const tally = yield* Merge.merge(after, rows)
     yield* ledger.append(directory, { _tag: "RunFinished", tally })
     tell({ _tag: "RunFinished", tally })
-    return report(yield* ledger.state(directory))
+    return yield* ledger.state(directory)
   })
 
-  const locate = Effect.fn(function*(options: RunOptions, runTag: string) {
-    const began = DateTime.formatIso(yield* DateTime.now).replaceAll(/[-:]/gu, "").replace(/\..*$/u, "")
-    const runId = options.runId ?? `${began}-${runTag.slice(0, 4)}`
-    return { runId, directory: NodePath.resolve(options.directory ?? `${RunDirectory.defaultParent}/run_${runId}`) }
+  /** Goes on with a run that the ledger holds. */
+  const advance = Effect.fn("Pipeline.advance")(function*(begun: RunState, options: AdvanceOptions) {
+    const { directory, rows, run } = begun
+    const steps = options.steps ?? Step.all
+    if (run.provider !== provider.name) {
+      return yield* new RunRejected({
+        directory,
+        problem: `this is a run of ${run.provider}, and the provider given is ${provider.name}`,
+        remedy: `Provide ${run.provider}.`
+      })
+    }
+    if (rows === null) {
+      return yield* new RunRejected({
+        directory,
+        problem: "this run was never built to its end; nothing was sent",
+        remedy: "Remove the directory and run again from the input."
+      })
+    }
+    if (steps.to === "build") return report(begun)
+    if (Step.includes(steps, "submit") && [...begun.shards.values()].some((shard) => shard.status === "built")) {
+      yield* check(run.runTag)
+    }
+    yield* checkAccount(begun, options.acceptNewKey ?? false)
+    const redone = Step.isOnly(steps, "fetch") || Step.isOnly(steps, "normalize")
+    let state = begun.tally !== null && !redone ? begun : yield* settle(begun, rows, options)
+    const rounds = options.retries ?? run.retries
+    while (Step.includes(steps, "submit") && state.tally !== null && state.tally.retryable > 0) {
+      if (attempts(state) > rounds) break
+      state = yield* settle(yield* again(state, rows, state.tally), rows, options)
+    }
+    return report(state)
   })
 
   const checkEndpoint = (endpoint: string | undefined, directory: string) =>
@@ -374,63 +338,18 @@ const make = Effect.gen(function*() {
       remedy: `Its endpoints are ${provider.endpoints.join(", ")}.`
     })
 
-  const checkSpace = Effect.fn(function*(directory: string, inputBytes: number) {
-    const needed = inputBytes * spaceFactor
-    const free = yield* Disk.attempt("look for space at", directory, () => disk.freeBytes(directory))
-    if (free >= needed) return
-    const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6).toLocaleString("en")} MB`
-    return yield* new RunRejected({
-      directory,
-      problem: `a run of this input needs about ${megabytes(needed)} of disk, and ${megabytes(free)} are free`,
-      remedy: "Free some space, or name a directory on another disk with --run-dir."
-    })
-  })
-
-  /** A run needs a directory of its own: what a failed build leaves in it is removed. */
-  const claim = Effect.fn(function*(directory: string) {
-    const existed = yield* Disk.attempt("look at", directory, () => {
-      if (disk.stat(directory) === undefined) return false
-      return disk.list(directory).length === 0 || disk.stat(RunDirectory.journal(directory)) !== undefined ? true : null
-    })
-    if (existed === null) {
-      return yield* new RunRejected({
-        directory,
-        problem: "the directory is not empty, and holds no run",
-        remedy: "Name a new or empty directory with --run-dir."
-      })
-    }
-    return { existed }
-  })
-
-  const giveUp = (directory: string, { existed }: { readonly existed: boolean }) =>
-    Effect.ignore(Disk.attempt("empty", directory, () => {
-      for (const name of disk.list(directory)) disk.remove(NodePath.join(directory, name))
-      if (!existed) disk.remove(directory)
-    }))
-
-  const run = Effect.fn("Pipeline.run")(function*(source: Source, options: RunOptions = {}) {
-    const { maxConcurrentJobs, steps } = options
-    const runTag = yield* WireId.makeRunTag
-    const { directory, runId } = yield* locate(options, runTag)
-    yield* checkEndpoint(options.endpoint, directory)
-    // A key that is missing is found before any work is done; a dry run needs none.
-    if (Step.includes(steps ?? Step.all, "submit")) yield* check(runTag)
-    const { path } = source
-    const bytes = path === null ? null : (yield* Disk.attempt("look at", path, () => disk.stat(path)))?.size ?? null
-    yield* checkSpace(directory, bytes ?? 0)
-    const { columns, format, name } = source
-    const description = new RunDescription({
-      runId,
-      runTag,
-      provider: provider.name,
-      input: new InputDescription({ name, path, format, columns, bytes }),
-      options: new BuildOptions(Struct.omit(options, "directory", "runId", "steps", "maxConcurrentJobs"))
-    })
-
-    const begun = Effect.gen(function*() {
+  const begin = Effect.fn("Pipeline.begin")(function*(
+    source: Source,
+    directory: string,
+    description: RunDescription,
+    place: RunStart.Place
+  ) {
+    const { options, runTag } = description
+    yield* ledger.create(directory, description)
+    return yield* Effect.gen(function*() {
       yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
       yield* Disk.replaceFile(RunDirectory.config(directory), RunConfig.format(description))
-      const built = yield* build(source, new Build.RunLocation({ directory, runTag }), description.options)
+      const built = yield* build(source, new Build.RunLocation({ directory, runTag }), options)
       for (const shard of built.shards) yield* ledger.append(directory, { _tag: "ShardBuilt", shard })
       yield* ledger.append(directory, {
         _tag: "BuildFinished",
@@ -439,37 +358,150 @@ const make = Effect.gen(function*() {
         input: built.input
       })
       return yield* ledger.state(directory)
-    })
+    }).pipe(Effect.onError(() => Effect.ignore(RunStart.giveUp(directory, place))))
+  })
 
-    const claimed = yield* claim(directory)
-    yield* ledger.create(directory, description)
-    const state = yield* begun.pipe(Effect.onError(() => giveUp(directory, claimed)))
-    return yield* advance(state, { steps, maxConcurrentJobs })
+  /** The run that is in a directory already, when it is this one; one that was never built is built anew. */
+  const takeUp = Effect.fn("Pipeline.takeUp")(function*(
+    source: Source,
+    directory: string,
+    description: RunDescription
+  ) {
+    const { rows } = yield* ledger.state(directory)
+    if (rows === null) {
+      // Nothing is sent before all is built. Holding it makes sure that nobody is building it now.
+      yield* Effect.scoped(ledger.open(directory))
+      yield* RunStart.giveUp(directory, "empty")
+      return yield* begin(source, directory, description, "empty")
+    }
+    const state = yield* ledger.open(directory)
+    yield* RunStart.checkSame(state, source, description)
+    return state
+  })
+
+  const run = Effect.fn("Pipeline.run")(function*(source: Source, options: RunOptions = {}) {
+    const runTag = yield* WireId.makeRunTag
+    const { directory, runId } = yield* RunStart.locate(options, runTag)
+    yield* checkEndpoint(options.endpoint, directory)
+    // A key that is missing is found before any work is done; a dry run needs none.
+    if (Step.includes(options.steps ?? Step.all, "submit")) yield* check(runTag)
+    const { columns, format, name, path } = source
+    const bytes = path === null ? null : (yield* Disk.attempt("look at", path, () => disk.stat(path)))?.size ?? null
+    const description = new RunDescription({
+      runId,
+      runTag,
+      provider: provider.name,
+      input: new InputDescription({ name, path, format, columns, bytes }),
+      options: new BuildOptions(
+        Struct.omit(
+          options,
+          "directory",
+          "runId",
+          "steps",
+          "maxConcurrentJobs",
+          "retries",
+          "acceptNewKey"
+        )
+      ),
+      retries: options.retries ?? 0
+    })
+    const place = yield* RunStart.look(directory)
+    if (place === "run") return yield* advance(yield* takeUp(source, directory, description), options)
+    yield* RunStart.checkSpace(directory, bytes ?? 0)
+    return yield* advance(yield* begin(source, directory, description, place), options)
   }, Effect.scoped)
 
   const resume = Effect.fn("Pipeline.resume")(function*(directory: string, options: AdvanceOptions = {}) {
     return yield* advance(yield* ledger.open(NodePath.resolve(directory)), options)
   }, Effect.scoped)
 
+  const retry = Effect.fn("Pipeline.retry")(function*(directory: string, options: AdvanceOptions = {}) {
+    const state = yield* ledger.open(NodePath.resolve(directory))
+    const { rows, tally } = state
+    if (rows === null || tally === null) {
+      return yield* new RunRejected({
+        directory,
+        problem: "this run is not finished",
+        remedy: `Finish it first, by: llm-batch resume ${directory}.`
+      })
+    }
+    if (tally.retryable === 0) return report(state)
+    yield* check(state.run.runTag)
+    return yield* advance(yield* again(state, rows, tally), options)
+  }, Effect.scoped)
+
+  const reconcile = Effect.fn("Pipeline.reconcile")(function*(directory: string, decision: Decision) {
+    const state = yield* ledger.open(NodePath.resolve(directory))
+    const rejected = (problem: string, remedy: string) =>
+      new RunRejected({ directory: state.directory, problem, remedy })
+    const unsettled = [...state.shards.values()].filter(({ status }) =>
+      status === "unanswered" || status === "uploaded"
+    )
+    const wanted = decision.shard === undefined
+      ? unsettled
+      : unsettled.filter(({ shard }) => shard.id === decision.shard)
+    const [first, ...others] = wanted
+    if (first === undefined) {
+      return yield* rejected(
+        decision.shard === undefined
+          ? "every shard of this run is either sent or not"
+          : `shard ${decision.shard} is not one of which that is unknown`,
+        "There is nothing to decide: llm-batch status shows where each shard stands."
+      )
+    }
+    if (others.length > 0) {
+      return yield* rejected(
+        `of several shards it is unknown whether they were sent: ${wanted.map(({ shard }) => shard.id).join(", ")}`,
+        "Say with --shard which one is meant."
+      )
+    }
+    const { shard } = first
+    if (decision._tag === "Resend") {
+      const detail = "somebody decided that no batch was made of it"
+      yield* ledger.append(state.directory, { _tag: "CreateFailed", shard: shard.id, refused: false, detail })
+      return yield* ledger.state(state.directory)
+    }
+    const owner = [...state.shards.values()].find(({ snapshot }) => snapshot?.id === decision.batchId)
+    if (owner !== undefined) {
+      return yield* rejected(`batch ${decision.batchId} is that of shard ${owner.shard.id}`, "Name another one.")
+    }
+    const snapshot = yield* retryTransient(retries)(provider.retrieve(decision.batchId))
+    const { total } = snapshot.counts
+    if (total !== 0 && total !== shard.rows) {
+      return yield* rejected(
+        `batch ${decision.batchId} has ${total} rows, and shard ${shard.id} has ${shard.rows}`,
+        "It is the batch of something else: name another one."
+      )
+    }
+    yield* ledger.append(state.directory, { _tag: "BatchCreated", shard: shard.id, snapshot, adopted: true })
+    return yield* ledger.state(state.directory)
+  }, Effect.scoped)
+
   const cancel = Effect.fn("Pipeline.cancel")(function*(directory: string) {
     const state = yield* ledger.state(NodePath.resolve(directory))
+    if (state.tally !== null) return []
+    // First the mark, so that whoever runs this sends nothing more.
+    yield* Disk.replaceFile(RunDirectory.cancelRequest(state.directory), "")
+    const { shards } = yield* ledger.state(state.directory)
     return yield* Effect.forEach(
-      [...state.shards.values()].filter(isLive).flatMap((shard) => shard.snapshot === null ? [] : [shard.snapshot.id]),
+      [...shards.values()].flatMap(({ ended, snapshot }) => snapshot === null || ended !== null ? [] : [snapshot.id]),
       (id) => retryTransient(retries)(provider.cancel(id)),
-      { concurrency: transfers }
+      { concurrency: callsAtATime }
     )
   })
 
   const clean = Effect.fn("Pipeline.clean")(function*(directory: string) {
     const state = yield* ledger.open(NodePath.resolve(directory))
     const deleted = yield* Effect.forEach(
-      [...state.shards.values()].filter((shard) => shard.raw !== null && shard.cleaned.length === 0),
+      [...state.shards.values()].filter(({ cleaned, intent, raw }) =>
+        intent !== null && raw !== null && cleaned.length === 0
+      ),
       ({ ended, shard }) =>
         ended === null ? Effect.succeed([]) : Effect.tap(
           retryTransient(retries)(provider.delete(ended.snapshot)),
           (deleted) => ledger.append(state.directory, { _tag: "ProviderCleaned", shard: shard.id, deleted })
         ),
-      { concurrency: transfers }
+      { concurrency: callsAtATime }
     )
     return deleted.flat()
   }, Effect.scoped)
@@ -479,7 +511,9 @@ const make = Effect.gen(function*() {
   return Pipeline.of({
     run: (source, options) => onDisk(run(source, options)),
     resume: (directory, options) => onDisk(resume(directory, options)),
-    cancel,
+    retry: (directory, options) => onDisk(retry(directory, options)),
+    reconcile,
+    cancel: (directory) => onDisk(cancel(directory)),
     clean
   })
 })

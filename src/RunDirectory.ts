@@ -12,6 +12,8 @@
  *   parts/0001.jsonl                     normalised results of one shard, in row order
  *   results.jsonl                        one line per input row, in input order
  *   failures.jsonl                       the rows without a usable answer
+ *   anomalies.jsonl                      lines of the provider's results that should not be there, if there were any
+ *   cancel                               somebody asked for the run to be cancelled: nothing more is sent
  * ```
  *
  * @since 0.1.0
@@ -108,3 +110,27 @@ export const failures = (directory: string): string => `${directory}/failures.js
  * @category paths
  */
 export const defaultParent = "experiments"
+
+/**
+ * The odd lines in the results of a shard, where there were any.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const partAnomalies = (shard: Located): string => `${shard.directory}/parts/${shard.id}.anomalies.jsonl`
+
+/**
+ * The odd lines in the results of all shards: repeated, contradicting, unexpected and unreadable ones.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const anomalies = (directory: string): string => `${directory}/anomalies.jsonl`
+
+/**
+ * The mark that nothing more is to be sent, for whichever process runs this.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const cancelRequest = (directory: string): string => `${directory}/cancel`

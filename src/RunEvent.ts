@@ -35,6 +35,13 @@ export type RunEvent =
   | { readonly _tag: "ShardNormalized"; readonly shard: Shard; readonly tally: Tally }
   /** A shard could not be brought to its end; the others go on. */
   | { readonly _tag: "ShardFailed"; readonly shard: Shard; readonly detail: string }
+  /** Rows that failed are asked again; those that were missing may be charged a second time. */
+  | {
+    readonly _tag: "RetryBuilt"
+    readonly attempt: number
+    readonly rows: number
+    readonly mayBeBilledTwice: number
+  }
   | { readonly _tag: "RunFinished"; readonly tally: Tally }
 
 /**

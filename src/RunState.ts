@@ -98,7 +98,8 @@ export const Entry = Schema.Union(
     shortfall: Schema.NullOr(Schema.String)
   }),
   Schema.TaggedStruct("ShardNormalized", { at, shard: Schema.String, tally: Tally }),
-  Schema.TaggedStruct("CancelRequested", { at, shard: Schema.String }),
+  /** Somebody said that this key is of the account that the run began with. */
+  Schema.TaggedStruct("AccountConfirmed", { at, account: Account }),
   /** Files at the provider were deleted. */
   Schema.TaggedStruct("ProviderCleaned", { at, shard: Schema.String, deleted: Schema.Array(Schema.String) }),
   Schema.TaggedStruct("RunFinished", { at, tally: Tally })
@@ -144,7 +145,6 @@ export interface ShardState {
   readonly raw: RawResults | null
   readonly shortfall: string | null
   readonly tally: Tally | null
-  readonly cancelRequested: boolean
   readonly cleaned: ReadonlyArray<string>
 }
 
@@ -195,7 +195,6 @@ const fresh = (shard: Shard): ShardState => ({
   raw: null,
   shortfall: null,
   tally: null,
-  cancelRequested: false,
   cleaned: []
 })
 
@@ -229,8 +228,6 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
       }
     case "ShardNormalized":
       return { ...state, status: "normalized", tally: entry.tally }
-    case "CancelRequested":
-      return { ...state, cancelRequested: true }
     case "ProviderCleaned":
       return { ...state, cleaned: [...state.cleaned, ...entry.deleted] }
     case "RunStarted":
@@ -238,6 +235,7 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
     case "ShardBuilt":
     case "BuildFinished":
     case "RetryBuilt":
+    case "AccountConfirmed":
     case "RunFinished":
       return state
   }
@@ -249,6 +247,7 @@ const shardOf = (entry: Entry): string | undefined => {
     case "RunOpened":
     case "BuildFinished":
     case "RetryBuilt":
+    case "AccountConfirmed":
     case "RunFinished":
       return undefined
     case "ShardBuilt":
@@ -297,7 +296,12 @@ export class Fold {
       if (shards.has(shard.id)) return `shard ${shard.id} is built twice`
       shards.set(shard.id, fresh(new Shard({ ...shard, directory: this.directory })))
     }
-    if (entry._tag !== "ShardBuilt" && id !== undefined) {
+    if (entry._tag === "AccountConfirmed") {
+      for (const [id, shard] of shards) {
+        if (shard.intent === null) continue
+        shards.set(id, { ...shard, intent: { ...shard.intent, account: entry.account } })
+      }
+    } else if (entry._tag !== "ShardBuilt" && id !== undefined) {
       const shard = shards.get(id)
       if (shard === undefined) return `it speaks of shard ${id}, which was never built`
       shards.set(id, stepShard(shard, entry))

@@ -105,6 +105,7 @@ export class SubmitUnknown extends Schema.TaggedError<SubmitUnknown>("llm-batch/
       : `Batches that may be its own: ${this.candidates.join(", ")}`
     return `${this.provider}: it is not known whether a batch was made of shard ${this.shard}: ${this.detail}. `
       + `${candidates}. It is not sent again, so that nothing is paid twice. `
-      + `Look again with: llm-batch resume ${this.directory}`
+      + `Look again with: llm-batch resume ${this.directory}, or decide with: `
+      + `llm-batch reconcile ${this.directory} --shard ${this.shard} --adopt BATCH_ID, or --resend in place of --adopt`
   }
 }

@@ -109,3 +109,21 @@ export const fromMutable = (tally: MutableTally): Tally =>
  * @category constructors
  */
 export const empty: Tally = fromMutable(makeMutable())
+
+/**
+ * How many rows have an outcome: `rows`, when nothing was lost.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const sum = (tally: Tally): number =>
+  tally.succeeded + tally.errored + tally.expired + tally.cancelled + tally.invalid + tally.missing
+
+/**
+ * Whether the provider's results had lines that should not be there.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const hasAnomalies = (tally: Tally): boolean =>
+  tally.duplicateLines + tally.conflictingLines + tally.unexpectedLines + tally.malformedLines > 0

@@ -451,7 +451,7 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
       retrieve: (id) => call("retrieve", id, (now) => Effect.map(find(id), (batch) => TestBatch.snapshot(batch, now))),
       list: (after) =>
         call("list", after ?? "", (now) => {
-          const newestFirst = batches.filter(isListed(now)).reverse()
+          const newestFirst = batches.filter(isListed(now)).toReversed()
           const start = newestFirst.findIndex((batch) => batch.id === after) + 1
           const page = newestFirst.slice(start, start + limits.listPage)
           return Effect.succeed({

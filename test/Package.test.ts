@@ -58,7 +58,7 @@ const importAll = (names: ReadonlyArray<string>): Readonly<Record<string, string
 }
 
 const isPrivate = (module: string) =>
-  /^(?:bin|cli|internal|ledger)(?:\/|$)/.test(module)
+  /^(?:bin|cli|internal|ledger|pipeline)(?:\/|$)/.test(module)
   || /^provider\/(?!(?:Anthropic|OpenAi)$)/.test(module)
   || /^emulator\/(?!(?:Books|Emulator|FaultPlan|Options)$)/.test(module)
 

@@ -5,8 +5,8 @@ import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { Pipeline, type RunOptions } from "llm-batch/Pipeline"
 import type { BatchSnapshot } from "llm-batch/Batch"
+import { Pipeline, type RunOptions } from "llm-batch/Pipeline"
 import { Provider } from "llm-batch/Provider"
 import { RequestDefaults } from "llm-batch/Request"
 import { Shard, submitTag } from "llm-batch/Shard"
@@ -18,7 +18,11 @@ const { Cut, Failing, Hanging, LostAnswer, None, NotSent, Refused, Unanswered } 
 const defaults = new RequestDefaults({ model: "any" })
 
 /** A run of these prompts from beginning to end, with a clock that goes on for so long. */
-const runOf = (prompts: ReadonlyArray<string>, duration: Duration.DurationInput = "25 hours", options: RunOptions = {}) =>
+const runOf = (
+  prompts: ReadonlyArray<string>,
+  duration: Duration.DurationInput = "25 hours",
+  options: RunOptions = {}
+) =>
   Effect.gen(function*() {
     const pipeline = yield* Pipeline
     const running = yield* Effect.fork(
@@ -101,7 +105,17 @@ describe("a pipeline over a script", () => {
 
   it.effect("has every outcome that a row may have", () =>
     Effect.gen(function*() {
-      const outcomes = ["succeeded", "refused", "truncated", "errored", "expired", "cancelled", "malformed", "duplicate", "conflicting"]
+      const outcomes = [
+        "succeeded",
+        "refused",
+        "truncated",
+        "errored",
+        "expired",
+        "cancelled",
+        "malformed",
+        "duplicate",
+        "conflicting"
+      ]
       const report = yield* runOf(outcomes)
       const results = yield* TestProvider.readResults(report)
       assert.deepStrictEqual(results.map(({ outcome, text }) => [outcome, text]), [
@@ -115,7 +129,8 @@ describe("a pipeline over a script", () => {
         ["succeeded", "DUPLICATE"],
         ["succeeded", "CONFLICTING"]
       ])
-      const { conflictingLines, duplicateLines, malformedLines, refused, truncated } = report.tally ?? assert.fail("no tally")
+      const { conflictingLines, duplicateLines, malformedLines, refused, truncated } = report.tally ??
+        assert.fail("no tally")
       assert.deepStrictEqual({ conflictingLines, duplicateLines, malformedLines, refused, truncated }, {
         conflictingLines: 1,
         duplicateLines: 1,
@@ -145,7 +160,12 @@ describe("a pipeline over a script", () => {
       yield* runOf(["one", "two", "three"], "2 hours", { shardRows: 2 })
       const batches = yield* test.batches
       assert.deepStrictEqual(
-        batches.map(({ rows, rowsBilled, shard, snapshot }) => [shard, snapshot.id, rowsBilled, rows.map(({ prompt }) => prompt)]),
+        batches.map(({ rows, rowsBilled, shard, snapshot }) => [
+          shard,
+          snapshot.id,
+          rowsBilled,
+          rows.map(({ prompt }) => prompt)
+        ]),
         [["0001", "batch-1", 2, ["one", "two"]], ["0002", "batch-2", 1, ["three"]]]
       )
       assert.deepStrictEqual(batches[1]?.rows[0], {
@@ -159,10 +179,8 @@ describe("a pipeline over a script", () => {
         { operation: "upload", target: "0001", at: 0 },
         { operation: "create", target: "0001", at: 0 }
       ])
-      assert.deepStrictEqual(calls.filter(({ operation }) => operation === "download").map(({ target }) => target), [
-        "batch-1/output",
-        "batch-2/output"
-      ])
+      const downloads = calls.filter(({ operation }) => operation === "download").map(({ target }) => target)
+      assert.deepStrictEqual(downloads.toSorted(), ["batch-1/output", "batch-2/output"])
     }).pipe(Effect.provide(TestProvider.layerPipeline())))
 
   it.effect("touches no file", () =>
@@ -265,7 +283,8 @@ describe("a batch", () => {
       yield* TestClock.adjust("10 minutes")
       const ended = yield* test.provider.retrieve(id)
       const read = Effect.forEach(ended.files, (file) =>
-        Effect.map(Stream.runCollect(test.provider.download(file)), (chunks) => Buffer.concat([...chunks]).toString()))
+        Effect.map(Stream.runCollect(test.provider.download(file)), (chunks) =>
+          Buffer.concat([...chunks]).toString()))
       assert.deepStrictEqual(yield* read, [
         "{\"custom_id\":\"tag-1\",\"model\":\"test\",\"text\":\"one\",\"refusal\":null,\"finish_reason\":\"stop\","
         + "\"prompt_tokens\":1,\"completion_tokens\":1}\n",
@@ -282,13 +301,19 @@ describe("a fault", () => {
     Effect.gen(function*() {
       const test = yield* TestProvider.make({
         faults: {
-          retrieve: [None(), Failing({ reason: "rate-limited", retryAfter: "30 seconds" }), Failing({ reason: "unreachable" })]
+          retrieve: [
+            None(),
+            Failing({ reason: "rate-limited", retryAfter: "30 seconds" }),
+            Failing({ reason: "unreachable" })
+          ]
         }
       })
       const { id } = yield* makeBatch(test)
       const looks = yield* Effect.replicateEffect(Effect.either(test.provider.retrieve(id)), 4)
       assert.deepStrictEqual(
-        looks.map((look) => Either.isLeft(look) ? [look.left.reason, look.left.status, look.left.retryAfterMillis] : "well"),
+        looks.map((look) =>
+          Either.isLeft(look) ? [look.left.reason, look.left.status, look.left.retryAfterMillis] : "well"
+        ),
         ["well", ["rate-limited", 429, 30_000], ["unreachable", 503, null], "well"]
       )
     }))
@@ -296,7 +321,15 @@ describe("a fault", () => {
   it.effect("of a create happens, or does not", () =>
     Effect.gen(function*() {
       const test = yield* TestProvider.make({
-        faults: { create: [NotSent(), Refused({ status: 400 }), Unanswered({ status: 503 }), LostAnswer({ status: null }), Hanging()] }
+        faults: {
+          create: [
+            NotSent(),
+            Refused({ status: 400 }),
+            Unanswered({ status: 503 }),
+            LostAnswer({ status: null }),
+            Hanging()
+          ]
+        }
       })
       const made = Effect.map(test.batches, (batches) => batches.length)
       const after = (count: number) =>
@@ -331,10 +364,16 @@ describe("a fault", () => {
 
   it.effect("is no key", () =>
     Effect.gen(function*() {
-      assert.include(yield* messageOf(Effect.provide(runOf(["one"], 0), TestProvider.layerPipeline({ account: null }))), "Check the API key")
-      assert.strictEqual((yield* Effect.flatMap(Provider, ({ account }) => account("salt")).pipe(
-        Effect.provide(TestProvider.layer({ account: "mine" }))
-      )).keyFingerprint, "mine")
+      assert.include(
+        yield* messageOf(Effect.provide(runOf(["one"], 0), TestProvider.layerPipeline({ account: null }))),
+        "Check the API key"
+      )
+      assert.strictEqual(
+        (yield* Effect.flatMap(Provider, ({ account }) => account("salt")).pipe(
+          Effect.provide(TestProvider.layer({ account: "mine" }))
+        )).keyFingerprint,
+        "mine"
+      )
     }))
 })
 
@@ -343,7 +382,9 @@ describe("a row", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline
       const error = yield* messageOf(
-        pipeline.run(Source.fromRows([{ custom_id: "a", params: { model: "m", max_tokens: 1, messages: [] } }]), { defaults })
+        pipeline.run(Source.fromRows([{ custom_id: "a", params: { model: "m", max_tokens: 1, messages: [] } }]), {
+          defaults
+        })
       )
       assert.include(error, "rows:1: body: row 1 (\"a\") cannot be sent to test: the row was written for anthropic")
     }).pipe(Effect.provide(TestProvider.layerPipeline())))
@@ -352,7 +393,10 @@ describe("a row", () => {
     Effect.gen(function*() {
       const pipeline = yield* Pipeline
       const running = yield* Effect.fork(pipeline.run(
-        Source.fromRows([{ custom_id: "a", params: { model: "m", max_tokens: 1, messages: [{ role: "user", content: "hello" }] } }]),
+        Source.fromRows([{
+          custom_id: "a",
+          params: { model: "m", max_tokens: 1, messages: [{ role: "user", content: "hello" }] }
+        }]),
         { defaults }
       ))
       yield* TestClock.adjust("2 hours")

@@ -24,6 +24,7 @@ import * as TestProvider from "llm-batch/TestProvider"
 import { Disk } from "../src/internal/Disk.js"
 import * as MemoryDisk from "../src/internal/MemoryDisk.js"
 import { RunLock } from "../src/internal/RunLock.js"
+import * as SimulatedClock from "./SimulatedClock.js"
 
 /** Everything that a process of a test may use. */
 export type Everything =
@@ -47,9 +48,11 @@ export interface World {
     program: Effect.Effect<A, E, Everything | Scope.Scope>,
     duration?: Duration.DurationInput
   ) => Effect.Effect<A, E>
+  /** Runs a program in a new process, under a clock of the world's own that goes on by itself for as long as it takes. */
+  readonly simulate: <A, E>(program: Effect.Effect<A, E, Everything | Scope.Scope>) => Effect.Effect<A, E>
   /** The text of a file below the run directory. */
   readonly read: (path: string) => string
-  /** The entries of the journal, as they are on disk. */
+  /** The entries of the journal, as they are on disk, but for those that say that a process took the run up. */
   readonly journal: () => ReadonlyArray<{ readonly _tag: string; readonly [field: string]: unknown }>
   /** The names of all files below the run directory, sorted. */
   readonly files: () => ReadonlyArray<string>
@@ -86,6 +89,7 @@ export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
   Effect.map(TestProvider.make(options.script), (test) => {
     const memory = MemoryDisk.make(options.disk)
     const events: Array<RunEvent> = []
+    const clock = SimulatedClock.make()
     const listener: Listener = { tell: (event) => events.push(event) }
     const provider = options.wrap?.(test.provider) ?? test.provider
     const machine = Layer.mergeAll(Layer.succeed(Disk, memory.disk), makeLock(), Layer.succeed(Progress, listener))
@@ -119,10 +123,14 @@ export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
           yield* TestClock.adjust(duration)
           return yield* Fiber.join(fiber)
         }),
+      simulate: (program) => Effect.withClock(Effect.provide(Effect.scoped(program), layer), clock),
       read,
-      journal: () => read("journal.jsonl").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line)),
+      journal: () =>
+        read("journal.jsonl").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line)).filter(
+          ({ _tag }) => _tag !== "RunOpened"
+        ),
       files: () =>
         [...memory.files().keys()].filter((path) => path.startsWith(`${directory}/`))
-          .map((path) => path.slice(directory.length + 1)).sort()
+          .map((path) => path.slice(directory.length + 1)).toSorted()
     }
   })

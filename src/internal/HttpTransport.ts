@@ -8,20 +8,20 @@
  *   just closed nobody could tell whether it arrived. `neverSent` says of a failure whether it was certainly harmless.
  *   Only GET and HEAD reuse connections, and are sent once more when a kept one turns out to be closed.
  * - **Secrets**: errors name the method and the origin, never a path, a query, a header or a proxy's credentials.
- *   Redirects are followed for GET and HEAD within one origin; elsewhere they would carry the key along.
+ *   Redirects of GET and HEAD are followed within one origin; to another only when asked, and without the key.
  *
  * @since 0.1.0
  */
 import { HttpProxyAgent } from "http-proxy-agent"
 import { HttpsProxyAgent } from "https-proxy-agent"
-import { randomUUID } from "node:crypto"
 import * as http from "node:http"
 import * as https from "node:https"
 import type * as net from "node:net"
-import { finished, pipeline, type Readable } from "node:stream"
+import { finished, PassThrough, pipeline, type Readable, type Transform } from "node:stream"
 import * as tls from "node:tls"
 import * as zlib from "node:zlib"
 import { getProxyForUrl } from "proxy-from-env"
+import * as HttpPayload from "./HttpPayload.js"
 
 /**
  * What the SDKs take as their `fetch` option.
@@ -110,10 +110,11 @@ export const neverSent = (error: unknown): boolean => {
  * there is no response; a body that is cut short fails in its reader.
  *
  * Different from `fetch`: a `content-length` header that comes with a stream is kept, so that the stream is not chunked,
- * and must be right; a redirect to another origin fails, and one of a POST is returned as it is; bodies are asked for
- * uncompressed unless the caller says otherwise, and what comes compressed is decoded and loses its `content-encoding`
- * and `content-length`. An answer that comes before the whole body was sent ends the upload: at once when its status is
- * 400 or above, else when it has been read.
+ * and must be right; a redirect to another origin fails unless `redirect: "follow"` is given, when it is followed without
+ * whatever says who asks, and one of a POST is returned as it is; bodies are asked for uncompressed unless the caller says
+ * otherwise, and what comes compressed is decoded and loses its `content-encoding` and `content-length`. An answer that
+ * comes before the whole body was sent ends the upload: at once when its status is 400 or above, else when it has been
+ * read.
  *
  * A response with neither length nor chunks ends where the connection closes: whether it is whole cannot be known here.
  *
@@ -132,16 +133,16 @@ export const make = (options: Options = {}): Fetch => {
     const method = (init.method ?? base?.method ?? "GET").toUpperCase()
     const safe = method === "GET" || method === "HEAD"
     const signal = init.signal ?? base?.signal
-    const redirect = init.redirect ?? base?.redirect ?? "follow"
+    const { redirect } = init
     let url = urlOf(typeof input === "string" ? input : "href" in input ? input.href : input.url, method)
     const failure = (problem: string, code: string, sent: boolean) =>
       new HttpTransportError({ request: `${method} ${url.origin}`, problem, code, sent })
 
-    const body = payloadOf(init.body ?? base?.body)
+    const body = HttpPayload.make(init.body ?? base?.body)
     if (body?.stream.locked === true || (body !== undefined && safe)) {
       throw failure(safe ? "cannot have a body" : "the body is being read by someone else", "ERR_REQUEST_BODY", false)
     }
-    const headers = headersFrom(init.headers ?? base?.headers)
+    let headers = headersFrom(init.headers ?? base?.headers)
     if (headers === undefined)
       throw failure("a header has a name or a value that no header can have", "ERR_HEADER", false)
     if (!headers.has("accept-encoding")) headers.set("accept-encoding", "identity")
@@ -157,7 +158,13 @@ export const make = (options: Options = {}): Fetch => {
       const target = URL.canParse(location, url.href) ? new URL(location, url) : undefined
       if (target?.origin !== url.origin) {
         const where = target?.origin ?? "an invalid URL"
-        throw failure(`redirects to ${where}, which would be given the key: not followed`, "ERR_REDIRECT", true)
+        if (redirect !== "follow") {
+          throw failure(`redirects to ${where}, which would be given the key: not followed`, "ERR_REDIRECT", true)
+        }
+        if (target === undefined || !isAsSafe(target, url)) {
+          throw failure(`redirects to ${where}: not followed`, "ERR_REDIRECT", true)
+        }
+        headers = anonymous(headers)
       }
       url = target
     }
@@ -173,17 +180,10 @@ interface Call {
   readonly method: string
   readonly url: URL
   readonly headers: Headers
-  readonly body: Payload | undefined
+  readonly body: HttpPayload.HttpPayload | undefined
   readonly signal: AbortSignal | null | undefined
   /** Whether a kept connection may be used, and this one be kept. */
   readonly reuse: boolean
-}
-
-/** A request's body. Length and type are known unless it came as a stream. */
-interface Payload {
-  readonly stream: ReadableStream<unknown>
-  readonly length?: number
-  readonly type?: string
 }
 
 const pieceBytes = 65_536
@@ -203,6 +203,19 @@ const urlOf = (input: string, method: string): URL => {
     code: "ERR_INVALID_URL",
     sent: false
   })
+}
+
+/** Whether what is asked for there is as safe from others as it is here. */
+const isAsSafe = (there: URL, here: URL): boolean =>
+  there.protocol === "https:" || (there.protocol === "http:" && here.protocol === "http:")
+
+/** What of a request's headers says nothing about who asks. */
+const anonymous = (headers: Headers): Headers => {
+  const kept = ["accept", "accept-encoding", "range"].flatMap((name): ReadonlyArray<[string, string]> => {
+    const value = headers.get(name)
+    return value === null ? [] : [[name, value]]
+  })
+  return new Headers(kept)
 }
 
 /** `undefined` for one that is none: the error of `Headers` would repeat the value, which may be the key. */
@@ -482,48 +495,6 @@ const bytesOf = (chunk: unknown): Uint8Array => {
   throw new TypeError("a chunk of a request's body is neither bytes nor text")
 }
 
-const payloadOf = (body: RequestInit["body"]): Payload | undefined => {
-  if (body === undefined || body === null) return undefined
-  if (typeof body === "string") return bytesPayload(Buffer.from(body), "text/plain;charset=UTF-8")
-  if (body instanceof ArrayBuffer) return bytesPayload(new Uint8Array(body))
-  if (ArrayBuffer.isView(body)) return bytesPayload(new Uint8Array(body.buffer, body.byteOffset, body.byteLength))
-  if (body instanceof URLSearchParams) {
-    return bytesPayload(Buffer.from(body.toString()), "application/x-www-form-urlencoded;charset=UTF-8")
-  }
-  if (body instanceof Blob) return blobPayload(body, body.type)
-  if (body instanceof FormData) return formPayload(body)
-  return { stream: body instanceof ReadableStream ? body : ReadableStream.from(body) }
-}
-
-const bytesPayload = (bytes: Uint8Array, type = ""): Payload => ({
-  stream: ReadableStream.from([bytes]),
-  length: bytes.length,
-  ...(type === "" ? {} : { type })
-})
-
-const blobPayload = (blob: Blob, type: string): Payload => ({
-  stream: blob.stream(),
-  length: blob.size,
-  ...(type === "" ? {} : { type })
-})
-
-/** A form as multipart/form-data, its files read only when they are sent. */
-const formPayload = (form: FormData): Payload => {
-  const boundary = `llm-batch-${randomUUID()}`
-  const quoted = (text: string) => `"${text.replace(/[\n\r"]/g, encodeURIComponent)}"`
-  const parts: Array<string | Blob> = []
-  for (const [name, value] of form) {
-    parts.push(`--${boundary}\r\nContent-Disposition: form-data; name=${quoted(name)}`)
-    if (typeof value === "string") {
-      parts.push(`\r\n\r\n${value.replaceAll(/\r\n?|\n/g, "\r\n")}\r\n`)
-    } else {
-      const type = value.type === "" ? "application/octet-stream" : value.type
-      parts.push(`; filename=${quoted(value.name)}\r\nContent-Type: ${type}\r\n\r\n`, value, "\r\n")
-    }
-  }
-  return blobPayload(new Blob([...parts, `--${boundary}--\r\n`]), `multipart/form-data; boundary=${boundary}`)
-}
-
 const headersOf = (message: http.IncomingMessage): Headers => {
   const headers = new Headers()
   const raw = message.rawHeaders
@@ -531,20 +502,38 @@ const headersOf = (message: http.IncomingMessage): Headers => {
   return headers
 }
 
-const decoders = new Map<string, () => NodeJS.ReadWriteStream & Readable>([
-  ["gzip", zlib.createGunzip],
-  ["x-gzip", zlib.createGunzip],
-  ["deflate", zlib.createInflate],
-  ["br", zlib.createBrotliDecompress]
+const gunzip = (first: number): Transform | undefined => first === 0x1f ? zlib.createGunzip() : undefined
+
+/**
+ * What undoes the content encodings, told by the first byte of a body too: proxies that have decoded one may pass on the
+ * header that says it is encoded, and `deflate` means two things.
+ */
+const decoders: ReadonlyMap<string, (first: number) => Transform | undefined> = new Map([
+  ["gzip", gunzip],
+  ["x-gzip", gunzip],
+  ["deflate", (first: number) => (first & 0x0f) === 8 ? zlib.createInflate() : zlib.createInflateRaw()],
+  ["br", () => zlib.createBrotliDecompress()]
 ])
 
 /** The body without its content encoding, which then leaves the headers too. */
 const decoded = (message: http.IncomingMessage, headers: Headers): Readable => {
-  const decoder = decoders.get(headers.get("content-encoding")?.toLowerCase() ?? "")
-  if (decoder === undefined) return message
+  const decoderFor = decoders.get(headers.get("content-encoding")?.trim().toLowerCase() ?? "")
+  if (decoderFor === undefined) return message
   headers.delete("content-encoding")
   headers.delete("content-length")
-  return pipeline(message, decoder(), () => {})
+  const body = new PassThrough()
+  finished(message, (error) => {
+    if (error) body.destroy(error)
+  })
+  message.once("readable", () => {
+    const start: Uint8Array | null = message.read()
+    if (start !== null) message.unshift(start)
+    const first = start?.[0]
+    const decoder = first === undefined ? undefined : decoderFor(first)
+    if (decoder === undefined) pipeline(message, body, () => {})
+    else pipeline(message, decoder, body, () => {})
+  })
+  return body
 }
 
 interface Reader {

@@ -59,6 +59,9 @@ const retryableFlag = 4
 /** The row's own line came, but could not be read. */
 const malformedFlag = 8
 
+/** What can be odd about a line of results. */
+type Anomaly = "duplicate" | "conflicting" | "unexpected" | "malformed"
+
 /** Takes raw lines with `accept`, then gives part records with `emit`, once for each row in row order. */
 export class ResultSorter {
   readonly tally: MutableTally = makeMutable()
@@ -79,7 +82,9 @@ export class ResultSorter {
     private readonly index: RowIndex,
     private readonly decode: Provider.Service["decode"],
     private readonly scratch: BlockWriter,
-    private readonly scratchReader: Disk.Handle
+    private readonly scratchReader: Disk.Handle,
+    /** Takes a line of JSON for each odd line. */
+    private readonly anomalies: BlockWriter
   ) {
     this.outcome = new Uint8Array(shard.rows)
     this.flags = new Uint8Array(shard.rows)
@@ -92,29 +97,33 @@ export class ResultSorter {
     this.reasoning = new Uint32Array(shard.rows)
   }
 
-  /** Takes one line of raw results. */
-  accept(line: Buffer): void {
+  /** Takes one line of raw results, which is this line of this file. */
+  accept(line: Buffer, file: string, lineNumber: number): void {
     const text = line.toString()
     if (text.trim() === "") return
     const decoded = this.decode(text)
     if (Either.isLeft(decoded)) {
-      this.malformed(decoded.left.wireId)
+      this.malformed(decoded.left.wireId, file, lineNumber)
       return
     }
     const { outcome, wireId } = decoded.right
     const at = this.find(wireId)
     if (at === undefined) {
-      this.tally.unexpectedLines++
+      this.odd("unexpected", wireId, file, lineNumber)
       return
     }
     const pieces = this.write(outcome)
-    if (pieces === undefined) this.malformed(wireId)
-    else this.record(at, outcome, pieces)
+    if (pieces === undefined) {
+      this.malformed(wireId, file, lineNumber)
+      return
+    }
+    const kind = this.record(at, outcome, pieces)
+    if (kind !== undefined) this.odd(kind, wireId, file, lineNumber)
   }
 
   /** A line that is too long to be read: it costs the row whose it is, and that one shows up as missing. */
-  acceptLongLine(): void {
-    this.tally.malformedLines++
+  acceptLongLine(file: string, lineNumber: number): void {
+    this.odd("malformed", null, file, lineNumber)
   }
 
   /** Gives the record of the next row to `part`; `absent` says what became of a row that no line speaks of. */
@@ -146,8 +155,13 @@ export class ResultSorter {
     return row === undefined ? undefined : this.index.of(row)
   }
 
-  private malformed(wireId: WireId.WireId | null): void {
-    this.tally.malformedLines++
+  private odd(kind: Anomaly, wireId: WireId.WireId | null, file: string, line: number): void {
+    this.tally[`${kind}Lines`]++
+    this.anomalies.text(`${JSON.stringify({ kind, shard: this.shard.id, file, line, wire_id: wireId })}\n`)
+  }
+
+  private malformed(wireId: WireId.WireId | null, file: string, lineNumber: number): void {
+    this.odd("malformed", wireId, file, lineNumber)
     const at = wireId === null ? undefined : this.find(wireId)
     if (at !== undefined) this.set(at, malformedFlag)
   }
@@ -161,17 +175,20 @@ export class ResultSorter {
     }
   }
 
-  private record(at: number, outcome: Outcome, { after, before }: ResultLine.ResultPieces): void {
+  /** Keeps the outcome of a row; gives what is odd about it where the row has one already. */
+  private record(at: number, outcome: Outcome, pieces: ResultLine.ResultPieces): Anomaly | undefined {
     const known = this.outcome[at] ?? 0
-    if (known !== 0) {
-      this.scratch.flush()
-      if (this.read(at).equals(Buffer.from(before + after))) {
-        this.tally.duplicateLines++
-        return
-      }
-      this.tally.conflictingLines++
-      if (known === succeeded || outcome.outcome !== "succeeded") return
+    if (known === 0) {
+      this.keep(at, outcome, pieces)
+      return undefined
     }
+    this.scratch.flush()
+    if (this.read(at).equals(Buffer.from(pieces.before + pieces.after))) return "duplicate"
+    if (known !== succeeded && outcome.outcome === "succeeded") this.keep(at, outcome, pieces)
+    return "conflicting"
+  }
+
+  private keep(at: number, outcome: Outcome, { after, before }: ResultLine.ResultPieces): void {
     this.outcome[at] = outcomes.indexOf(outcome.outcome)
     this.offset[at] = this.scratch.position
     this.scratch.text(before)

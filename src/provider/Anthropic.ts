@@ -19,30 +19,32 @@ import type * as ConfigError from "effect/ConfigError"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import type { BatchSnapshot, ResultFile } from "../Batch.js"
+import { pageOf, readBack } from "../internal/BatchAnswer.js"
 import * as HttpTransport from "../internal/HttpTransport.js"
 import { LineSplitter } from "../internal/Lines.js"
+import * as ProviderAccess from "../internal/ProviderAccess.js"
+import { secret, secretOf, setting } from "../internal/ProviderAccess.js"
+import * as ProviderCalls from "../internal/ProviderCalls.js"
+import {
+  clockSkew,
+  createTimeout,
+  deleting,
+  downloadTimeout,
+  orStoppedAnyway,
+  shortTimeout,
+  uploadTime
+} from "../internal/ProviderCalls.js"
 import * as RequestBody from "../internal/RequestBody.js"
 import * as SdkError from "../internal/SdkError.js"
-import {
-  Account,
-  type Capabilities,
-  Finding,
-  type Limits,
-  Provider,
-  type Service,
-  type ShardBytes
-} from "../Provider.js"
-import { ProviderError } from "../ProviderError.js"
+import { type Capabilities, Finding, type Limits, Provider, type Service, type ShardBytes } from "../Provider.js"
+import type { ProviderError } from "../ProviderError.js"
 import type { DiskError } from "../RunError.js"
 import type { Shard, SubmitTag } from "../Shard.js"
-import { NotSent } from "../SubmitError.js"
 import * as WireId from "../WireId.js"
-import { describe, type DescribedBatch, type DescribedPage, describePage } from "./AnthropicBatch.js"
+import { describe, type DescribedBatch, resultsPath } from "./AnthropicBatch.js"
 import { decode } from "./AnthropicDecode.js"
 import { encode, endpoint } from "./AnthropicEncode.js"
 
@@ -92,32 +94,27 @@ const name = "anthropic"
  * @category constructors
  */
 export const make = (options: Options = {}): Service => {
-  const { apiKey, authToken } = options
-  const key = apiKey ?? authToken
   const baseUrl = options.baseUrl ?? "https://api.anthropic.com"
   const fetch = options.fetch ?? HttpTransport.make()
-  const misconfigured = misconfiguration(key, baseUrl)
-  let loading: Promise<Client> | undefined
-  const client = () => loading ??= load(options, baseUrl, fetch)
-  const callOf = (operation: string): SdkError.Call => ({ provider: name, operation, key })
-
-  const read = <A>(operation: string, run: (client: Client, signal: AbortSignal, now: DateTime.Utc) => Promise<A>) =>
-    misconfigured === undefined
-      ? Effect.flatMap(
-        DateTime.now,
-        (now) => SdkError.reading(callOf(operation), async (signal) => run(await client(), signal, now))
-      )
-      : Effect.fail(unusable(operation, misconfigured))
+  const settings: ProviderAccess.Settings = {
+    provider: name,
+    key: options.apiKey ?? options.authToken,
+    keyVariable: "ANTHROPIC_API_KEY",
+    baseUrl,
+    baseUrlVariable: "ANTHROPIC_BASE_URL",
+    scope: null
+  }
+  const calls = ProviderCalls.make(settings, () => load(options, baseUrl, fetch))
 
   const listPage = (after: string | null) =>
-    read("list batches", async (client, signal, now) => {
+    calls.read("list batches", async (client, signal, now) => {
       const query = { limit: limits.listPage, ...(after === null ? {} : { after_id: after }) }
       const response = await client.messages.batches.list(query, { signal, timeout: shortTimeout }).asResponse()
-      return describePage(await SdkError.readJson(response), after, now)
+      return pageOf(await SdkError.readJson(response), after, limits.listPage, (item) => describe(item, now))
     })
 
   const look = (batchId: string) =>
-    read(`retrieve ${batchId}`, async (client, signal, now) => {
+    calls.read(`retrieve ${batchId}`, async (client, signal, now) => {
       const response = await client.messages.batches.retrieve(batchId, {}, { signal, timeout: shortTimeout })
         .asResponse()
       return describe(await SdkError.readJson(response), now)
@@ -126,17 +123,12 @@ export const make = (options: Options = {}): Service => {
   const retrieve = Effect.fn("Anthropic.retrieve")((batchId: string) => Effect.map(look(batchId), snapshotOf))
 
   const create = Effect.fn("Anthropic.create")(function*(shard: Shard, _input: unknown, bytes: ShardBytes) {
-    const operation = `create the batch of shard ${shard.id}`
-    if (misconfigured !== undefined) {
-      return yield* new NotSent({ provider: name, operation, detail: misconfigured.detail })
-    }
-    const now = yield* DateTime.now
     const body = yield* RequestBody.make(requestBody(bytes))
-    return yield* SdkError.submitting(callOf(operation), async (signal) => {
-      const response = await (await client()).post("/v1/messages/batches", {
+    return yield* calls.submit(`create the batch of shard ${shard.id}`, async (client, signal, now) => {
+      const response = await client.post("/v1/messages/batches", {
         body: body.stream,
         signal,
-        timeout: createTimeout(shard.bytes),
+        timeout: createTimeout + uploadTime(shard.bytes),
         headers: {
           "content-type": "application/json",
           "content-length": String(shard.bytes + limits.overheadBytes),
@@ -150,28 +142,22 @@ export const make = (options: Options = {}): Service => {
     )
   }, Effect.scoped)
 
-  /** The bytes of a batch's results, from the address that the batch names, if that is the provider's own. */
-  const results = (batch: DescribedBatch): Stream.Stream<Uint8Array, ProviderError> => {
-    const operation = `download the results of ${batch.snapshot.id}`
-    const fail = (reason: ProviderError["reason"], detail: string) =>
-      Stream.fail(unusable(operation, { reason, detail }))
-    if (batch.resultsUrl === null) return fail("gone", `it has no results (${batch.snapshot.providerStatus})`)
-    const address = URL.canParse(batch.resultsUrl, baseUrl) ? new URL(batch.resultsUrl, baseUrl) : undefined
-    if (address === undefined) return fail("refused", "the address of its results is not a URL")
-    if (address.origin !== new URL(baseUrl).origin) {
-      return fail("refused", `its results lie at ${address.origin}, and that server would be given the key`)
+  /**
+   * The bytes of a batch's results, from the address that the batch names, if that is on the provider's own server. Any
+   * other would be given the key; gateways pass on addresses of the server behind them, and serve the results themselves.
+   */
+  const results = ({ resultsUrl, snapshot }: DescribedBatch): Stream.Stream<Uint8Array, ProviderError> => {
+    const operation = `download the results of ${snapshot.id}`
+    if (resultsUrl === null) {
+      const detail = `it has no results (${snapshot.providerStatus})`
+      return Stream.fail(ProviderAccess.unusable(name, operation, { reason: "gone", detail }))
     }
-    return Stream.unwrap(
-      read(operation, async (client, signal, now) => {
-        const options = { signal, timeout: downloadTimeout, headers: { accept: "application/binary" } }
-        const response = await client.get(address.href, options).asResponse()
-        const body: ReadableStream<Uint8Array> | null = response.body
-        return body === null ? Stream.empty : Stream.fromReadableStream<Uint8Array, ProviderError>({
-          evaluate: () => body,
-          onError: SdkError.toProviderError(callOf(operation), DateTime.toEpochMillis(now))
-        })
-      })
-    )
+    return calls.download(operation, (client, signal) => {
+      const named = URL.canParse(resultsUrl, baseUrl) ? new URL(resultsUrl, baseUrl) : undefined
+      const address = named?.origin === new URL(baseUrl).origin ? named.href : resultsPath(snapshot.id)
+      const options = { signal, timeout: downloadTimeout, headers: { accept: "application/binary" } }
+      return client.get(address, options).asResponse()
+    })
   }
 
   /** Whether a batch's results hold rows of this run; `undefined` while nobody can tell. */
@@ -186,19 +172,14 @@ export const make = (options: Options = {}): Service => {
       const earliest = DateTime.subtractDuration(since, clockSkew)
       const proven: Array<BatchSnapshot> = []
       const unproven: Array<BatchSnapshot> = []
-      let after: string | null = null
-      do {
-        const page: DescribedPage = yield* listPage(after)
-        for (const batch of page.batches) {
-          const { counts, createdAt, id } = batch.snapshot
-          if (DateTime.lessThan(createdAt, earliest) || exclude.has(id)) continue
-          // A batch without counts may be any.
-          if (counts.total !== tag.rows && counts.total !== 0) continue
-          const ours = yield* holdsRun(batch, tag.runTag)
-          if (ours !== false) (ours === true ? proven : unproven).push(batch.snapshot)
-        }
-        after = isBefore(page.batches, earliest) ? null : page.next
-      } while (after !== null)
+      for (const batch of yield* readBack(name, earliest, listPage)) {
+        const { counts, createdAt, id } = batch.snapshot
+        if (DateTime.lessThan(createdAt, earliest) || exclude.has(id)) continue
+        // A batch without counts may be any.
+        if (counts.total !== tag.rows && counts.total !== 0) continue
+        const ours = yield* holdsRun(batch, tag.runTag)
+        if (ours !== false) (ours === true ? proven : unproven).push(batch.snapshot)
+      }
       const [first, ...others] = [...proven, ...unproven]
       if (first === undefined) return Finding.Absent()
       return proven.length === 1 && others.length === 0
@@ -207,35 +188,19 @@ export const make = (options: Options = {}): Service => {
     }
   )
 
-  /** A batch that has ended refuses; to be stopped is what was asked for all the same. */
   const cancel = Effect.fn("Anthropic.cancel")((batchId: string) =>
-    read(`cancel ${batchId}`, async (client, signal, now) => {
+    calls.read(`cancel ${batchId}`, async (client, signal, now) => {
       const response = await client.messages.batches.cancel(batchId, {}, { signal, timeout: shortTimeout }).asResponse()
       return describe(await SdkError.readJson(response), now).snapshot
-    }).pipe(
-      Effect.catchIf(
-        (error) => error.status === 400 || error.status === 409,
-        (error) =>
-          Effect.flatMap(
-            retrieve(batchId),
-            (snapshot) =>
-              snapshot.status === "ended" || snapshot.status === "cancelling"
-                ? Effect.succeed(snapshot)
-                : Effect.fail(error)
-          )
-      )
-    )
+    }).pipe(orStoppedAnyway(retrieve(batchId)))
   )
 
   const deleteBatch = Effect.fn("Anthropic.delete")((batch: BatchSnapshot) =>
-    read(`delete ${batch.id}`, async (client, signal) => {
+    calls.read(`delete ${batch.id}`, async (client, signal) => {
       const response = await client.messages.batches.delete(batch.id, {}, { signal, timeout: shortTimeout })
         .asResponse()
       await response.text()
-      return [batch.id]
-    }).pipe(
-      Effect.catchIf((error) => error.reason === "gone", () => Effect.succeed([]))
-    )
+    }).pipe(deleting(batch.id))
   )
 
   return {
@@ -243,17 +208,7 @@ export const make = (options: Options = {}): Service => {
     limits,
     capabilities,
     endpoints: [endpoint],
-    account: Effect.fn("Anthropic.account")(function*(salt: string) {
-      if (key === undefined || misconfigured !== undefined) {
-        return yield* unusable("use the account", misconfigured ?? keyMissing)
-      }
-      return new Account({
-        provider: name,
-        baseUrl: publicUrl(baseUrl),
-        scope: null,
-        keyFingerprint: createHash("sha256").update(salt + secretOf(key)).digest("hex").slice(0, 16)
-      })
-    }),
+    account: Effect.fn("Anthropic.account")((salt: string) => ProviderAccess.account(settings, salt)),
     encode,
     upload: () => Effect.succeed({ _tag: "InCreate" }),
     create,
@@ -292,28 +247,13 @@ export const layerConfig = (overrides: Options = {}): Layer.Layer<Provider, Conf
       Config.all({
         apiKey: secret("ANTHROPIC_API_KEY"),
         authToken: secret("ANTHROPIC_AUTH_TOKEN"),
-        baseUrl: Config.string("ANTHROPIC_BASE_URL").pipe(
-          Config.option,
-          Config.map(Option.map((value) => value.trim())),
-          Config.map(Option.filter((value) => value !== "")),
-          Config.map(Option.getOrUndefined)
-        )
+        baseUrl: setting("ANTHROPIC_BASE_URL")
       }),
       ({ apiKey, ...configured }) =>
         // A token that is given here is not to lose against a key from the environment.
         make({ ...configured, ...(overrides.authToken === undefined ? { apiKey } : {}), ...overrides })
     )
   )
-
-const secret = (variable: string) =>
-  Config.redacted(variable).pipe(
-    Config.option,
-    Config.map(Option.filter((value) => secretOf(value) !== "")),
-    Config.map(Option.getOrUndefined)
-  )
-
-/** Keys are pasted, and come with a newline now and then. */
-const secretOf = (key: Redacted.Redacted): string => Redacted.value(key).trim()
 
 /**
  * The SDK is loaded when it is needed first. Every option that it would otherwise take from the environment or from
@@ -337,51 +277,7 @@ const load = async (options: Options, baseURL: string, fetch: HttpTransport.Fetc
   })
 }
 
-/** Why no call can be made. */
-type Misconfiguration = Pick<ProviderError, "reason" | "detail">
-
-const keyMissing: Misconfiguration = { reason: "auth", detail: "there is no API key: set ANTHROPIC_API_KEY" }
-
-/** What cannot be put into a header, or is no address, is found here, since others would quote it. */
-const misconfiguration = (key: Redacted.Redacted | undefined, baseUrl: string): Misconfiguration | undefined => {
-  if (key === undefined || secretOf(key) === "") return keyMissing
-  if (!/^[\x21-\x7e]+$/.test(secretOf(key))) {
-    return { reason: "auth", detail: "the API key holds characters that no key has: check ANTHROPIC_API_KEY" }
-  }
-  return URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)
-    ? undefined
-    : { reason: "refused", detail: "the base URL is not an http or https URL: check ANTHROPIC_BASE_URL" }
-}
-
-const unusable = (operation: string, { detail, reason }: Misconfiguration): ProviderError =>
-  new ProviderError({ provider: name, operation, reason, status: null, retryAfterMillis: null, detail })
-
-/** Without what a URL can hide: user name, password, query. */
-const publicUrl = (baseUrl: string): string => {
-  const { origin, pathname } = new URL(baseUrl)
-  return `${origin}${pathname}`.replace(/\/+$/, "")
-}
-
-/** Milliseconds that a call may take whose bodies are small. */
-const shortTimeout = 60_000
-
-/** Milliseconds until a download starts. */
-const downloadTimeout = 300_000
-
-/** Two minutes, since a create that is given up on has to be looked for, and time for the upload at 500 kB a second. */
-const createTimeout = (bytes: number): number => 120_000 + Math.ceil(bytes / 500)
-
-/** How far the provider's clock and ours may be apart. */
-const clockSkew = "5 minutes"
-
 const snapshotOf = (batch: DescribedBatch): BatchSnapshot => batch.snapshot
-
-/** Whether a page lies before a time with all that follows. A page that does not go back in time says nothing. */
-const isBefore = (batches: ReadonlyArray<DescribedBatch>, time: DateTime.Utc): boolean => {
-  const first = batches[0]?.snapshot.createdAt
-  const last = batches.at(-1)?.snapshot.createdAt
-  return first !== undefined && last !== undefined && DateTime.greaterThan(first, last) && DateTime.lessThan(last, time)
-}
 
 const newline = 0x0a
 const comma = 0x2c

@@ -1,14 +1,12 @@
 /**
- * A message batch as Anthropic describes it, as a snapshot. Only the id is needed: whatever else is missing or strange
- * must not lose a batch that is paid for.
+ * A message batch as Anthropic describes it, as a snapshot. Only the id is needed.
  *
  * @since 0.1.0
  */
-import * as DateTime from "effect/DateTime"
-import * as Option from "effect/Option"
+import type * as DateTime from "effect/DateTime"
 import { BatchSnapshot, type BatchStatus, type Ending, RequestCounts, ResultFile } from "../Batch.js"
-import { Unreadable } from "../internal/SdkError.js"
-import { isJsonObject, type JsonObject } from "../Request.js"
+import { batchOf, countOf, type Described, statusOf, textOf, timeOf } from "../internal/BatchAnswer.js"
+import { isJsonObject } from "../Request.js"
 
 /**
  * A batch, and what of it must not be kept: the address of its results may be signed.
@@ -16,20 +14,8 @@ import { isJsonObject, type JsonObject } from "../Request.js"
  * @since 0.1.0
  * @category models
  */
-export interface DescribedBatch {
-  readonly snapshot: BatchSnapshot
+export interface DescribedBatch extends Described {
   readonly resultsUrl: string | null
-}
-
-/**
- * A page of batches.
- *
- * @since 0.1.0
- * @category models
- */
-export interface DescribedPage {
-  readonly batches: ReadonlyArray<DescribedBatch>
-  readonly next: string | null
 }
 
 /**
@@ -39,57 +25,41 @@ export interface DescribedPage {
  * @category conversions
  */
 export const describe = (value: unknown, now: DateTime.Utc): DescribedBatch => {
-  if (!isJsonObject(value) || typeof value.id !== "string" || value.id === "") {
-    throw new Unreadable(200, "the answer is not a message batch")
-  }
-  const status = statuses.get(value.processing_status) ?? "in_progress"
-  const counts = countsOf(value.request_counts)
+  const { fields, id } = batchOf(value)
+  const status = statuses.get(statusOf(fields.processing_status)) ?? "in_progress"
+  const counts = countsOf(fields.request_counts)
   const ended = status === "ended"
-  const resultsUrl = ended && typeof value.results_url === "string" && value.results_url !== ""
-      && timeOf(value.archived_at) === null
-    ? value.results_url
-    : null
+  const results = fields.results_url === undefined ? resultsPath(id) : textOf(fields.results_url)
+  const resultsUrl = ended && timeOf(fields.archived_at) === null ? results : null
   const snapshot = new BatchSnapshot({
-    id: value.id,
+    id,
     status,
     ending: ended ? endingOf(counts) : null,
-    providerStatus: typeof value.processing_status === "string" ? value.processing_status : "",
+    providerStatus: textOf(fields.processing_status) ?? "",
     counts,
-    createdAt: timeOf(value.created_at) ?? now,
-    expiresAt: timeOf(value.expires_at),
-    endedAt: timeOf(value.ended_at),
+    createdAt: timeOf(fields.created_at) ?? now,
+    expiresAt: timeOf(fields.expires_at),
+    endedAt: timeOf(fields.ended_at),
     inputFileId: null,
-    files: resultsUrl === null ? [] : [new ResultFile({ kind: "output", reference: value.id })],
+    files: resultsUrl === null ? [] : [new ResultFile({ kind: "output", reference: id })],
     problems: []
   })
   return { snapshot, resultsUrl }
 }
 
 /**
- * Reads a page of batches that holds what follows the batch `after`. Throws `Unreadable`, also when the page says that
- * there are more and not where: a list cut short would look like an absence.
+ * Where the results of a batch lie by the API's documentation.
  *
  * @since 0.1.0
- * @category conversions
+ * @category constants
  */
-export const describePage = (value: unknown, after: string | null, now: DateTime.Utc): DescribedPage => {
-  if (!isJsonObject(value) || !Array.isArray(value.data)) {
-    throw new Unreadable(200, "the answer is not a list of message batches")
-  }
-  const batches = value.data.map((item: unknown) => describe(item, now))
-  if (value.has_more !== true) return { batches, next: null }
-  const named = typeof value.last_id === "string" && value.last_id !== "" ? value.last_id : null
-  const next = named ?? batches.at(-1)?.snapshot.id ?? null
-  if (next === null || next === after) {
-    throw new Unreadable(200, "the list of message batches does not say how it goes on")
-  }
-  return { batches, next }
-}
+export const resultsPath = (batchId: string): string => `/v1/messages/batches/${encodeURIComponent(batchId)}/results`
 
 /** A status that is not known yet is waited on. */
-const statuses: ReadonlyMap<unknown, BatchStatus> = new Map<unknown, BatchStatus>([
+const statuses: ReadonlyMap<string, BatchStatus> = new Map<string, BatchStatus>([
   ["in_progress", "in_progress"],
   ["canceling", "cancelling"],
+  ["cancelling", "cancelling"],
   ["ended", "ended"]
 ])
 
@@ -99,18 +69,10 @@ const endingOf = (counts: RequestCounts): Ending =>
 
 const countsOf = (value: unknown): RequestCounts => {
   const counts = isJsonObject(value) ? value : {}
-  const succeeded = countOf(counts, "succeeded")
-  const errored = countOf(counts, "errored")
-  const expired = countOf(counts, "expired")
-  const cancelled = countOf(counts, "canceled")
-  const total = countOf(counts, "processing") + succeeded + errored + expired + cancelled
+  const succeeded = countOf(counts.succeeded)
+  const errored = countOf(counts.errored)
+  const expired = countOf(counts.expired)
+  const cancelled = countOf(counts.canceled)
+  const total = countOf(counts.processing) + succeeded + errored + expired + cancelled
   return new RequestCounts({ total, succeeded, errored, expired, cancelled })
 }
-
-const countOf = (counts: JsonObject, name: string): number => {
-  const count = counts[name]
-  return typeof count === "number" && Number.isSafeInteger(count) && count > 0 ? count : 0
-}
-
-const timeOf = (value: unknown): DateTime.Utc | null =>
-  typeof value === "string" ? Option.getOrNull(Option.map(DateTime.make(value), DateTime.toUtc)) : null

@@ -19,29 +19,31 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import type { OpenAI as Client } from "openai"
 import type { BatchSnapshot, InputReference, ResultFile } from "../Batch.js"
+import { pageOf, readBack } from "../internal/BatchAnswer.js"
 import * as HttpTransport from "../internal/HttpTransport.js"
+import * as ProviderAccess from "../internal/ProviderAccess.js"
+import { secret, secretOf, setting } from "../internal/ProviderAccess.js"
+import * as ProviderCalls from "../internal/ProviderCalls.js"
+import {
+  clockSkew,
+  createTimeout,
+  deleting,
+  downloadTimeout,
+  orStoppedAnyway,
+  shortTimeout,
+  uploadTime
+} from "../internal/ProviderCalls.js"
 import * as RequestBody from "../internal/RequestBody.js"
 import * as SdkError from "../internal/SdkError.js"
-import {
-  Account,
-  type Capabilities,
-  Finding,
-  type Limits,
-  Provider,
-  type Service,
-  type ShardBytes
-} from "../Provider.js"
-import { ProviderError } from "../ProviderError.js"
+import { type Capabilities, Finding, type Limits, Provider, type Service, type ShardBytes } from "../Provider.js"
 import { isJsonObject } from "../Request.js"
 import type { Shard, SubmitTag } from "../Shard.js"
 import { NotSent } from "../SubmitError.js"
-import { describe, type DescribedBatch, type DescribedPage, describePage } from "./OpenAiBatch.js"
+import { describe, type DescribedBatch } from "./OpenAiBatch.js"
 import { decode } from "./OpenAiDecode.js"
 import { encode, endpoints } from "./OpenAiEncode.js"
 
@@ -92,36 +94,28 @@ const name = "openai"
  * @category constructors
  */
 export const make = (options: Options = {}): Service => {
-  const key = options.apiKey
   const baseUrl = options.baseUrl ?? "https://api.openai.com/v1"
   const fetch = options.fetch ?? HttpTransport.make()
-  const misconfigured = misconfiguration(key, baseUrl)
-  let loading: Promise<Client> | undefined
-  const client = () => loading ??= load(options, baseUrl, fetch)
-  const callOf = (operation: string): SdkError.Call => ({ provider: name, operation, key })
-
-  const read = <A>(operation: string, run: (client: Client, signal: AbortSignal, now: DateTime.Utc) => Promise<A>) =>
-    misconfigured === undefined
-      ? Effect.flatMap(
-        DateTime.now,
-        (now) => SdkError.reading(callOf(operation), async (signal) => run(await client(), signal, now))
-      )
-      : Effect.fail(unusable(operation, misconfigured))
-
-  const submit = <A>(operation: string, run: (client: Client, signal: AbortSignal) => Promise<A>) =>
-    misconfigured === undefined
-      ? SdkError.submitting(callOf(operation), async (signal) => run(await client(), signal))
-      : Effect.fail(new NotSent({ provider: name, operation, detail: misconfigured.detail }))
+  const scope = [options.organization, options.project].filter((part) => part !== undefined).join("/")
+  const settings: ProviderAccess.Settings = {
+    provider: name,
+    key: options.apiKey,
+    keyVariable: "OPENAI_API_KEY",
+    baseUrl,
+    baseUrlVariable: "OPENAI_BASE_URL",
+    scope: scope === "" ? null : scope
+  }
+  const calls = ProviderCalls.make(settings, () => load(options, baseUrl, fetch))
 
   const listPage = (after: string | null) =>
-    read("list batches", async (client, signal, now) => {
+    calls.read("list batches", async (client, signal, now) => {
       const query = { limit: limits.listPage, ...(after === null ? {} : { after }) }
       const response = await client.batches.list(query, { signal, timeout: shortTimeout }).asResponse()
-      return describePage(await SdkError.readJson(response), after, limits.listPage, now)
+      return pageOf(await SdkError.readJson(response), after, limits.listPage, (item) => describe(item, now))
     })
 
   const retrieve = Effect.fn("OpenAi.retrieve")((batchId: string) =>
-    read(`retrieve ${batchId}`, async (client, signal, now) => {
+    calls.read(`retrieve ${batchId}`, async (client, signal, now) => {
       const response = await client.batches.retrieve(batchId, { signal, timeout: shortTimeout }).asResponse()
       return describe(await SdkError.readJson(response), now).snapshot
     })
@@ -132,11 +126,11 @@ export const make = (options: Options = {}): Service => {
     const body = yield* RequestBody.make(
       Stream.make(head).pipe(Stream.concat(bytes), Stream.concat(Stream.make(tail)))
     )
-    return yield* submit(`upload shard ${shard.id}`, async (client, signal): Promise<InputReference> => {
+    return yield* calls.submit(`upload shard ${shard.id}`, async (client, signal): Promise<InputReference> => {
       const response = await client.post("/files", {
         body: body.stream,
         signal,
-        timeout: uploadTimeout(shard.bytes),
+        timeout: shortTimeout + uploadTime(shard.bytes),
         headers: { "content-type": contentType, "content-length": String(contentLength) }
       }).asResponse()
       const file = await SdkError.readJson(response)
@@ -145,17 +139,16 @@ export const make = (options: Options = {}): Service => {
       }
       throw new SdkError.Unreadable(response.status, "the answer is not a file")
     }).pipe(
-      Effect.catchAll((error) => Effect.fail(body.failure() ?? error))
+      Effect.mapError((error) => body.failure() ?? error)
     )
   }, Effect.scoped)
 
-  const create = Effect.fn("OpenAi.create")(function*(shard: Shard, input: InputReference) {
+  const create = Effect.fn("OpenAi.create")((shard: Shard, input: InputReference) => {
     const operation = `create the batch of shard ${shard.id}`
     if (input._tag !== "UploadedFile") {
-      return yield* new NotSent({ provider: name, operation, detail: "its rows have not been uploaded" })
+      return new NotSent({ provider: name, operation, detail: "its rows have not been uploaded" })
     }
-    const now = yield* DateTime.now
-    return yield* submit(operation, async (client, signal) => {
+    return calls.submit(operation, async (client, signal, now) => {
       const response = await client.post("/batches", {
         signal,
         timeout: createTimeout,
@@ -184,81 +177,45 @@ export const make = (options: Options = {}): Service => {
   const find = Effect.fn("OpenAi.find")(
     function*(tag: SubmitTag, since: DateTime.Utc, exclude: ReadonlySet<string>) {
       const earliest = DateTime.subtractDuration(since, clockSkew)
-      const batches: Array<DescribedBatch> = []
-      let marksAreKept = false
-      let after: string | null = null
-      do {
-        const page: DescribedPage = yield* listPage(after)
-        for (const batch of page.batches) {
-          if (isMarked(batch)) marksAreKept = true
-          if (DateTime.lessThan(batch.snapshot.createdAt, earliest) || exclude.has(batch.snapshot.id)) continue
-          batches.push(batch)
-        }
-        after = isBefore(page.batches, earliest) ? null : page.next
-      } while (after !== null)
-      return findingOf(tag, batches, marksAreKept)
+      const read = yield* readBack(name, earliest, listPage)
+      const possible = read.filter(({ snapshot }) =>
+        DateTime.greaterThanOrEqualTo(snapshot.createdAt, earliest) && !exclude.has(snapshot.id)
+      )
+      return findingOf(tag, possible, read.some(isMarked))
     }
   )
 
-  /** A batch that has ended, or is ending, refuses; to be stopped is what was asked for all the same. */
   const cancel = Effect.fn("OpenAi.cancel")((batchId: string) =>
-    read(`cancel ${batchId}`, async (client, signal, now) => {
+    calls.read(`cancel ${batchId}`, async (client, signal, now) => {
       const response = await client.batches.cancel(batchId, { signal, timeout: shortTimeout }).asResponse()
       return describe(await SdkError.readJson(response), now).snapshot
-    }).pipe(
-      Effect.catchIf(
-        (error) => error.status === 400 || error.status === 409,
-        (error) =>
-          Effect.flatMap(
-            retrieve(batchId),
-            (snapshot) =>
-              snapshot.status === "ended" || snapshot.status === "cancelling"
-                ? Effect.succeed(snapshot)
-                : Effect.fail(error)
-          )
-      )
-    )
+    }).pipe(orStoppedAnyway(retrieve(batchId)))
   )
 
   const deleteFile = (fileId: string) =>
-    read(`delete ${fileId}`, async (client, signal) => {
+    calls.read(`delete ${fileId}`, async (client, signal) => {
       const response = await client.files.delete(fileId, { signal, timeout: shortTimeout }).asResponse()
       await response.text()
-      return [fileId]
-    }).pipe(
-      Effect.catchIf((error) => error.reason === "gone", () => Effect.succeed([]))
-    )
+    }).pipe(deleting(fileId))
 
-  const download = (file: ResultFile): Stream.Stream<Uint8Array, ProviderError> => {
-    const operation = `download ${file.reference}`
-    return Stream.unwrap(
-      read(operation, async (client, signal, now) => {
-        const { body } = await client.files.content(file.reference, { signal, timeout: downloadTimeout })
-        return body === null ? Stream.empty : Stream.fromReadableStream<Uint8Array, ProviderError>({
-          evaluate: () => body,
-          onError: SdkError.toProviderError(callOf(operation), DateTime.toEpochMillis(now))
+  // Some servers keep files elsewhere, and redirect to a signed address there: it is followed without the key.
+  const download = ({ reference }: ResultFile) =>
+    calls.download(
+      `download ${reference}`,
+      (client, signal) =>
+        client.files.content(reference, {
+          signal,
+          timeout: downloadTimeout,
+          fetchOptions: { redirect: "follow" }
         })
-      })
     )
-  }
 
   return {
     name,
     limits,
     capabilities,
     endpoints,
-    account: Effect.fn("OpenAi.account")(function*(salt: string) {
-      if (key === undefined || misconfigured !== undefined) {
-        return yield* unusable("use the account", misconfigured ?? keyMissing)
-      }
-      const scope = [options.organization, options.project].filter((part) => part !== undefined).join("/")
-      return new Account({
-        provider: name,
-        baseUrl: publicUrl(baseUrl),
-        scope: scope === "" ? null : scope,
-        keyFingerprint: createHash("sha256").update(salt + secretOf(key)).digest("hex").slice(0, 16)
-      })
-    }),
+    account: Effect.fn("OpenAi.account")((salt: string) => ProviderAccess.account(settings, salt)),
     encode,
     upload,
     create,
@@ -302,11 +259,7 @@ export const layerConfig = (overrides: Options = {}): Layer.Layer<Provider, Conf
     Provider,
     Effect.map(
       Config.all({
-        apiKey: Config.redacted("OPENAI_API_KEY").pipe(
-          Config.option,
-          Config.map(Option.filter((value) => secretOf(value) !== "")),
-          Config.map(Option.getOrUndefined)
-        ),
+        apiKey: secret("OPENAI_API_KEY"),
         baseUrl: setting("OPENAI_BASE_URL"),
         organization: setting("OPENAI_ORG_ID"),
         project: setting("OPENAI_PROJECT_ID")
@@ -314,17 +267,6 @@ export const layerConfig = (overrides: Options = {}): Layer.Layer<Provider, Conf
       (configured) => make({ ...configured, ...overrides })
     )
   )
-
-const setting = (variable: string) =>
-  Config.string(variable).pipe(
-    Config.option,
-    Config.map(Option.map((value) => value.trim())),
-    Config.map(Option.filter((value) => value !== "")),
-    Config.map(Option.getOrUndefined)
-  )
-
-/** Keys are pasted, and come with a newline now and then. */
-const secretOf = (key: Redacted.Redacted): string => Redacted.value(key).trim()
 
 /** The SDK is loaded when it is needed first. Every option that it would otherwise take from the environment is given. */
 const load = async (options: Options, baseURL: string, fetch: HttpTransport.Fetch): Promise<Client> => {
@@ -342,46 +284,6 @@ const load = async (options: Options, baseURL: string, fetch: HttpTransport.Fetc
   })
 }
 
-/** Why no call can be made. */
-type Misconfiguration = Pick<ProviderError, "reason" | "detail">
-
-const keyMissing: Misconfiguration = { reason: "auth", detail: "there is no API key: set OPENAI_API_KEY" }
-
-/** What cannot be put into a header, or is no address, is found here, since others would quote it. */
-const misconfiguration = (key: Redacted.Redacted | undefined, baseUrl: string): Misconfiguration | undefined => {
-  if (key === undefined || secretOf(key) === "") return keyMissing
-  if (!/^[\x21-\x7e]+$/.test(secretOf(key))) {
-    return { reason: "auth", detail: "the API key holds characters that no key has: check OPENAI_API_KEY" }
-  }
-  return URL.canParse(baseUrl) && /^https?:$/.test(new URL(baseUrl).protocol)
-    ? undefined
-    : { reason: "refused", detail: "the base URL is not an http or https URL: check OPENAI_BASE_URL" }
-}
-
-const unusable = (operation: string, { detail, reason }: Misconfiguration): ProviderError =>
-  new ProviderError({ provider: name, operation, reason, status: null, retryAfterMillis: null, detail })
-
-/** Without what a URL can hide: user name, password, query. */
-const publicUrl = (baseUrl: string): string => {
-  const { origin, pathname } = new URL(baseUrl)
-  return `${origin}${pathname}`.replace(/\/+$/, "")
-}
-
-/** Milliseconds that a call may take whose bodies are small. */
-const shortTimeout = 60_000
-
-/** A create that is given up on has to be looked for, so it is given more. */
-const createTimeout = 120_000
-
-/** Milliseconds until a download starts. */
-const downloadTimeout = 300_000
-
-/** A minute, and time for the upload at 500 kB a second. */
-const uploadTimeout = (bytes: number): number => 60_000 + Math.ceil(bytes / 500)
-
-/** How far the provider's clock and ours may be apart. */
-const clockSkew = "5 minutes"
-
 /** The names under which a batch's metadata says whose it is. */
 const marks = {
   run: "llm_batch_run",
@@ -393,13 +295,6 @@ const marks = {
 const snapshotOf = (batch: DescribedBatch): BatchSnapshot => batch.snapshot
 
 const isMarked = ({ metadata }: DescribedBatch): boolean => metadata !== null && Object.keys(metadata).length > 0
-
-/** Whether a page lies before a time with all that follows. A page that does not go back in time says nothing. */
-const isBefore = (batches: ReadonlyArray<DescribedBatch>, time: DateTime.Utc): boolean => {
-  const first = batches[0]?.snapshot.createdAt
-  const last = batches.at(-1)?.snapshot.createdAt
-  return first !== undefined && last !== undefined && DateTime.greaterThan(first, last) && DateTime.lessThan(last, time)
-}
 
 /**
  * Which of the batches is the shard's. One that bears its marks over other bytes is not proved to be, and neither is an

@@ -23,7 +23,7 @@ import * as ProviderContract from "../Provider.js"
 import * as RowReader from "../RowReader.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { type DiskError, ShardChanged } from "../RunError.js"
-import { Progress } from "../RunEvent.js"
+import { type Listener, Progress } from "../RunEvent.js"
 import { Shard } from "../Shard.js"
 import type { Source } from "../Source.js"
 
@@ -124,14 +124,14 @@ const make = Effect.gen(function*() {
   /** Where rows go that do not say so themselves. */
   const endpointOf = (options: BuildOptions) => options.endpoint ?? provider.endpoints[0]
 
-  const openBuilder = Effect.fn(function*({ attempt: count, location, name, options, shardsBefore }: {
+  const openBuilder = Effect.fn(function*({ attempt: count, location, name, options, shardsBefore, tell }: {
     readonly name: string
     readonly location: RunLocation
     readonly options: BuildOptions
     readonly attempt: number
     readonly shardsBefore: number
+    readonly tell: Listener["tell"]
   }) {
-    const { tell } = yield* Progress
     const { directory, runTag } = location
     return yield* Effect.acquireRelease(
       attempt(directory, () =>
@@ -158,7 +158,8 @@ const make = Effect.gen(function*() {
     const { directory } = location
     const limit = options.limitItems ?? Number.POSITIVE_INFINITY
 
-    const builder = yield* openBuilder({ name: source.name, location, options, attempt: 1, shardsBefore: 0 })
+    const { tell } = yield* Progress
+    const builder = yield* openBuilder({ name: source.name, location, options, attempt: 1, shardsBefore: 0, tell })
     const ids = yield* Effect.acquireRelease(
       attempt(directory, () => DuplicateIds.make(`${directory}/ids.tmp`, disk)),
       (ids) => Effect.sync(() => ids.close())
@@ -230,12 +231,17 @@ const make = Effect.gen(function*() {
 
   const rebuild = Effect.fn("Build.rebuild")(function*(again: Rebuild, location: RunLocation, options: BuildOptions) {
     const { directory } = location
+    const { tell } = yield* Progress
     const builder = yield* openBuilder({
       name: `${directory}/rows`,
       location,
       options,
       attempt: again.attempt,
-      shardsBefore: again.shards.length
+      shardsBefore: again.shards.length,
+      // The rows of the run are as many as before.
+      tell: (event) => {
+        if (event._tag === "ShardBuilt") tell(event)
+      }
     })
     // Every row was asked once in a shard of the first attempt; its request is kept there.
     for (const shard of again.shards.filter((shard) => shard.attempt === 1)) {

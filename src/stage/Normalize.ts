@@ -167,18 +167,26 @@ const make = Effect.gen(function*() {
     Effect.map(Disk.openScoped(path, "write"), (handle) => ({ handle, blocks: new BlockWriter(handle, bufferSize) }))
 
   const normalizeInto = Effect.fn(function*(raw: RawResults, index: RowIndex, partial: string, scratchPath: string) {
-    const { batch } = raw
-    const { shard } = batch
+    const { shard } = raw.batch
+    const anomaliesPath = RunDirectory.partAnomalies(shard)
+    const anomalies = yield* writer(anomaliesPath)
     const scratch = yield* writer(scratchPath)
     const part = yield* writer(partial)
     const scratchReader = yield* Disk.openScoped(scratchPath, "read")
-    const sorter = new ResultSorter(shard, index, provider.decode, scratch.blocks, scratchReader)
+    const sorter = new ResultSorter(
+      shard,
+      index,
+      provider.decode,
+      scratch.blocks,
+      scratchReader,
+      anomalies.blocks
+    )
     for (const file of raw.files) {
       const path = RunDirectory.raw(shard, file.name)
       const splitter = new LineSplitter(
         longestLine,
-        (line) => sorter.accept(line),
-        () => sorter.acceptLongLine()
+        (line, lineNumber) => sorter.accept(line, file.name, lineNumber),
+        (lineNumber) => sorter.acceptLongLine(file.name, lineNumber)
       )
       yield* forEachLine(RawContent.blocks(path, file.packing), path, splitter).pipe(
         Effect.catchTag("ArchiveProblem", ({ problem }) => new ArchiveRejected({ path, problem }))
@@ -190,6 +198,10 @@ const make = Effect.gen(function*() {
     yield* Disk.attempt("make durable", partial, () => {
       part.blocks.flush()
       part.handle.sync()
+    })
+    yield* Disk.attempt("make durable", anomaliesPath, () => {
+      anomalies.blocks.flush()
+      anomalies.handle.sync()
     })
     return Tally.fromMutable(sorter.tally)
   }, Effect.scoped)
@@ -208,6 +220,7 @@ const make = Effect.gen(function*() {
       Effect.ensuring(Effect.ignore(Disk.attempt("remove", scratchPath, () => disk.remove(scratchPath))))
     )
     yield* Disk.attempt("keep", path, () => {
+      if (!Tally.hasAnomalies(tally)) disk.remove(RunDirectory.partAnomalies(shard))
       disk.rename(`${path}.tmp`, path)
       disk.syncDirectory(parts)
     })

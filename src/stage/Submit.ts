@@ -88,6 +88,15 @@ export interface Options {
   readonly tries?: number | undefined
 }
 
+/** Uploads at a time: more would only share the same line. */
+const uploadsAtATime = 4
+
+/** How often candidates are looked at that may be a shard's batch, until they end and their results tell. */
+const deferral = Duration.minutes(1)
+
+/** How long that can take: the providers' window, and a grace. */
+const longestDeferral = Duration.hours(25)
+
 /** How long the provider's clock may be behind ours. */
 const clockSkew = Duration.minutes(5)
 
@@ -98,6 +107,7 @@ const make = (options: Options) =>
     const provider = yield* Provider
     const settleTime = Duration.decode(options.settleTime ?? "60 seconds")
     const tries = options.tries ?? 6
+    const uploading = yield* Effect.makeSemaphore(uploadsAtATime)
 
     const backoff = Schedule.exponential("1 second", 2).pipe(
       Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.minutes(1))),
@@ -240,15 +250,22 @@ const make = (options: Options) =>
         return yield* look
       })
 
-      const first = yield* look
-      const finding = first._tag === "Absent" ? yield* settled : first
-      switch (finding._tag) {
-        case "Found":
-          return Option.some(finding.snapshot)
-        case "Absent":
-          return Option.none<BatchSnapshot>()
-        case "Ambiguous":
-          return yield* unknown(finding.candidates.map((candidate) => candidate.id), detail)
+      const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(longestDeferral)
+      let known = ""
+      for (;;) {
+        const first = yield* look
+        const finding = first._tag === "Absent" ? yield* settled : first
+        if (finding._tag === "Found") return Option.some(finding.snapshot)
+        if (finding._tag === "Absent") return Option.none<BatchSnapshot>()
+        const candidates = finding.candidates.map((candidate) => candidate.id)
+        if (candidates.join() !== known) {
+          known = candidates.join()
+          yield* ledger.append(shard.directory, { _tag: "SubmitDeferred", shard: shard.id, candidates })
+        }
+        // Their results tell whose they are, when they have ended. The rest of the run goes on meanwhile.
+        const isOver = finding.candidates.every((candidate) => candidate.ending !== null)
+        if (isOver || (yield* Clock.currentTimeMillis) >= deadline) return yield* unknown(candidates, detail)
+        yield* wait(shard, deferral, `may be ${candidates.join(" or ")}: ${detail}`)
       }
     })
 
@@ -256,7 +273,7 @@ const make = (options: Options) =>
     const create = (shard: Shard, input: InputReference, bytes: ShardBytes) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
-          const answer = yield* Effect.either(restore(provider.create(shard, input, bytes)))
+          const answer = yield* Effect.either(restore(uploading.withPermits(1)(provider.create(shard, input, bytes))))
           if (answer._tag === "Right") return yield* known(shard, answer.right, false)
           const error = answer.left
           if (error._tag === "DiskError") return yield* error
@@ -283,7 +300,9 @@ const make = (options: Options) =>
       }
       yield* ledger.append(shard.directory, { _tag: "SubmitIntended", shard: shard.id, account })
       const sameAccount = state.intent !== null && Equal.equals(state.intent.account, account)
-      const input = state.input !== null && sameAccount ? state.input : yield* upload(shard, bytes)
+      const input = state.input !== null && sameAccount
+        ? state.input
+        : yield* uploading.withPermits(1)(upload(shard, bytes))
       const attempt: Effect.Effect<Batch, SubmitError | NotSent | Unknown> = Effect.gen(function*() {
         yield* ledger.append(shard.directory, { _tag: "InputUploaded", shard: shard.id, input })
         return yield* create(shard, input, bytes)

@@ -380,6 +380,23 @@ describe("HttpTransport", () => {
       }
     })
 
+    it("takes a body for what it is where its content encoding lies", async () => {
+      const text = "line\n".repeat(100_000)
+      const bodies = new Map([
+        ["/plain", { encoding: "gzip", body: Buffer.from(text), expected: text }],
+        ["/empty", { encoding: "gzip", body: Buffer.alloc(0), expected: "" }],
+        ["/raw", { encoding: "deflate", body: zlib.deflateRawSync(text), expected: text }]
+      ])
+      const url = await serve((request, response) => {
+        const sent = bodies.get(request.url ?? "")
+        response.writeHead(200, { "content-encoding": sent?.encoding ?? "" })
+        response.end(sent?.body)
+      })
+      for (const [path, { expected }] of bodies) {
+        assert.strictEqual(await (await direct(url + path)).text(), expected, path)
+      }
+    })
+
     it("a body cut short fails in its reader", async () => {
       const gzip = zlib.gzipSync("line\n".repeat(100_000))
       const cut = gzip.subarray(0, gzip.length - 20)
@@ -643,7 +660,7 @@ describe("HttpTransport", () => {
       assert.strictEqual((await failureOf(direct(`${url}/1`, { redirect: "error" }))).code, "ERR_REDIRECT")
     })
 
-    it("never to another origin", async () => {
+    it("never to another origin by itself", async () => {
       let stolen = 0
       const other = await serve((_, response) => {
         stolen++
@@ -656,6 +673,26 @@ describe("HttpTransport", () => {
       assert.notInclude(error.message, "canary")
       assert.isFalse(HttpTransport.neverSent(error))
       assert.strictEqual(stolen, 0)
+    })
+
+    it("to another origin when asked, without what says who asks", async () => {
+      const seen: Array<unknown> = []
+      const other = await serve((request, response) => {
+        seen.push(request.url, request.headers.accept, Object.values(request.headers).join(" ").includes("canary"))
+        response.end("signed")
+      })
+      const url = await serve((_, response) => response.writeHead(302, { location: `${other}/blob?signed=1` }).end())
+      const headers = {
+        accept: "application/binary",
+        authorization: "Bearer canary",
+        "x-api-key": "canary",
+        "openai-organization": "canary",
+        cookie: "canary"
+      }
+      assert.strictEqual(await (await direct(url, { headers, redirect: "follow" })).text(), "signed")
+      assert.deepStrictEqual(seen, ["/blob?signed=1", "application/binary", false])
+      const odd = await serve((_, response) => response.writeHead(302, { location: "file:///etc/passwd" }).end())
+      assert.strictEqual((await failureOf(direct(odd, { redirect: "follow" }))).code, "ERR_REDIRECT")
     })
 
     it("one of a POST is the answer", async () => {

@@ -53,22 +53,38 @@ const decode = (text: string) => {
   return Either.right({ wireId: line["id"], outcome })
 }
 
-const sort = (rows: number, lines: ReadonlyArray<object>) => {
+/** A sorter of the rows 1 to `rows`, and what it writes. */
+const setUp = (rows: number) => {
   const memory = MemoryDisk.make()
-  const scratch = new BlockWriter(memory.disk.open("/scratch", "write"), 32)
-  const part = new BlockWriter(memory.disk.open("/part", "write"), 32)
+  const open = (path: string) => new BlockWriter(memory.disk.open(path, "write"), 32)
+  const [scratch, part, anomalies] = [open("/scratch"), open("/part"), open("/anomalies")]
+  const all = shard(1, rows)
   const sorter = new ResultSorter(
-    shard(1, rows),
-    contiguousIndex(shard(1, rows)),
+    all,
+    contiguousIndex(all),
     decode,
     scratch,
-    memory.disk.open("/scratch", "read")
+    memory.disk.open("/scratch", "read"),
+    anomalies
   )
-  for (const line of lines) sorter.accept(Buffer.from(JSON.stringify(line)))
-  scratch.flush()
-  for (let at = 0; at < rows; at++) sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part)
-  part.finish()
-  return { tally: sorter.tally, text: (memory.files().get("/part") ?? "").toString() }
+  /** Gives every row, and then what was written. */
+  const finish = () => {
+    scratch.flush()
+    for (let at = 0; at < rows; at++) {
+      sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part)
+    }
+    part.finish()
+    anomalies.finish()
+    const read = (path: string) => (memory.files().get(path) ?? "").toString()
+    return { tally: sorter.tally, text: read("/part"), anomalies: read("/anomalies") }
+  }
+  return { sorter, finish }
+}
+
+const sort = (rows: number, lines: ReadonlyArray<object>) => {
+  const { finish, sorter } = setUp(rows)
+  lines.forEach((line, index) => sorter.accept(Buffer.from(JSON.stringify(line)), "raw.jsonl", index + 1))
+  return finish()
 }
 
 describe("an index", () => {
@@ -119,19 +135,31 @@ describe("a sorter", () => {
   })
 
   it("counts a line that is too long, and misses its row", () => {
-    const memory = MemoryDisk.make()
-    const scratch = new BlockWriter(memory.disk.open("/scratch", "write"), 32)
-    const part = new BlockWriter(memory.disk.open("/part", "write"), 32)
-    const sorter = new ResultSorter(
-      shard(1, 1),
-      contiguousIndex(shard(1, 1)),
-      decode,
-      scratch,
-      memory.disk.open("/scratch", "read")
+    const { finish, sorter } = setUp(1)
+    sorter.acceptLongLine("raw.jsonl", 7)
+    const { anomalies, tally } = finish()
+    assert.deepStrictEqual([tally.malformedLines, tally.missing, tally.rows], [1, 1, 1])
+    assert.strictEqual(
+      anomalies,
+      "{\"kind\":\"malformed\",\"shard\":\"0001\",\"file\":\"raw.jsonl\",\"line\":7,\"wire_id\":null}\n"
     )
-    sorter.acceptLongLine()
-    sorter.emit(0, { row: 1, line: 1, customId: "c" }, absent, part)
-    assert.deepStrictEqual([sorter.tally.malformedLines, sorter.tally.missing, sorter.tally.rows], [1, 1, 1])
+  })
+
+  it("tells where each odd line is", () => {
+    const { anomalies } = sort(2, [
+      { id: "tag-1", text: "a" },
+      { id: "tag-1", text: "a" },
+      { id: "tag-1", text: "b" },
+      { id: "tag-3", text: "c" },
+      { text: "d" }
+    ])
+    const told: ReadonlyArray<unknown> = anomalies.trimEnd().split("\n").map((line) => JSON.parse(line))
+    assert.deepStrictEqual(
+      told,
+      [["duplicate", 2, "tag-1"], ["conflicting", 3, "tag-1"], ["unexpected", 4, "tag-3"], ["malformed", 5, null]].map(
+        ([kind, line, wire_id]) => ({ kind, shard: "0001", file: "raw.jsonl", line, wire_id })
+      )
+    )
   })
 
   it.prop(

@@ -14,10 +14,11 @@ import * as Report from "../Report.js"
 import * as Summary from "../Summary.js"
 import { locate } from "./Resume.js"
 
-const standing = ({ cancelRequested, ended, snapshot, status, tally }: ShardState): string => {
+const standing = ({ candidates, ended, snapshot, status, tally }: ShardState): string => {
   if (tally !== null) return ended?.ending === "completed" ? "done" : `done (${ended?.ending ?? "ended"})`
   if (ended !== null) return `${ended.ending}, ${status === "fetched" ? "fetched" : "to be fetched"}`
-  if (snapshot !== null) return cancelRequested ? "cancelling" : snapshot.providerStatus
+  if (snapshot !== null) return snapshot.providerStatus
+  if (candidates.length > 0) return `may be ${candidates.join(" or ")}`
   switch (status) {
     case "uploaded":
     case "unanswered":

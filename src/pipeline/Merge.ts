@@ -1,0 +1,125 @@
+/**
+ * The parts of all shards and attempts, merged into the results of the run; and, read back from them, the rows that a
+ * retry can help.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { blockLoop } from "../internal/BlockLoop.js"
+import { BlockWriter } from "../internal/BlockWriter.js"
+import * as Disk from "../internal/Disk.js"
+import { LineSplitter } from "../internal/Lines.js"
+import { addPartTallies, type PartFile, PartMerge } from "../internal/PartMerge.js"
+import { RowSet } from "../internal/RowSet.js"
+import { isJsonObject } from "../Request.js"
+import * as RunDirectory from "../RunDirectory.js"
+import { ShardChanged } from "../RunError.js"
+import type { RunState, ShardState } from "../RunState.js"
+import * as Tally from "../Tally.js"
+
+/** A file under a temporary name, written for the length of the scope. */
+const writer = (path: string, bufferSize: number) =>
+  Effect.map(Disk.openScoped(`${path}.tmp`, "write"), (handle) => {
+    const blocks = new BlockWriter(handle, bufferSize)
+    return {
+      blocks,
+      finish: Disk.attempt("make durable", path, () => {
+        blocks.flush()
+        handle.sync()
+      })
+    }
+  })
+
+/** The odd lines of all shards' results, one shard after the other, where there are any. */
+const gatherAnomalies = Effect.fn(function*(directory: string, shards: ReadonlyArray<ShardState>) {
+  const disk = yield* Disk.Disk
+  const path = RunDirectory.anomalies(directory)
+  const odd = shards.filter(({ tally }) => tally !== null && Tally.hasAnomalies(tally))
+  if (odd.length === 0) return
+  yield* Effect.scoped(Effect.gen(function*() {
+    const { blocks, finish } = yield* writer(path, 1 << 16)
+    for (const { shard } of odd) {
+      const part = RunDirectory.partAnomalies(shard)
+      yield* Stream.runForEach(Disk.readBlocks(part), (block) => Disk.attempt("write", path, () => blocks.bytes(block)))
+    }
+    yield* finish
+  }))
+  yield* Disk.attempt("keep", path, () => disk.rename(`${path}.tmp`, path))
+})
+
+/** All parts into results in input order; the files are complete before any of them has its name. */
+export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows: number) {
+  const disk = yield* Disk.Disk
+  const { directory } = state
+  const shards = [...state.shards.values()]
+  const parts = shards.map(({ shard, snapshot }): PartFile => ({
+    path: RunDirectory.part(shard),
+    shard,
+    batchId: snapshot?.id ?? null
+  }))
+  const results = RunDirectory.results(directory)
+  const failures = RunDirectory.failures(directory)
+  const tally = yield* Effect.scoped(Effect.gen(function*() {
+    const resultsFile = yield* writer(results, 1 << 20)
+    const failuresFile = yield* writer(failures, 1 << 16)
+    const merging = yield* Effect.acquireRelease(
+      Effect.sync(() => new PartMerge(disk, directory, parts, rows, resultsFile.blocks, failuresFile.blocks)),
+      (merging) => Effect.sync(() => merging.close())
+    )
+    yield* blockLoop(
+      () => merging.step(),
+      (error) => error instanceof ShardChanged ? error : Disk.toDiskError("merge results", results, error)
+    )
+    yield* resultsFile.finish
+    yield* failuresFile.finish
+    addPartTallies(merging.tally, shards.flatMap((shard) => shard.tally === null ? [] : [shard.tally]))
+    return Tally.fromMutable(merging.tally)
+  }))
+  if (Tally.sum(tally) !== rows) {
+    return yield* Effect.dieMessage(`${results}: ${Tally.sum(tally)} outcomes for ${rows} rows of input`)
+  }
+  yield* gatherAnomalies(directory, shards)
+  yield* Disk.attempt("keep", results, () => {
+    disk.rename(`${failures}.tmp`, failures)
+    disk.rename(`${results}.tmp`, results)
+    disk.syncDirectory(directory)
+  })
+  return tally
+})
+
+const longestLine = 1 << 28
+
+/** The rows of a finished run that a retry can help. */
+export const retryableRows = Effect.fn("Pipeline.retryableRows")(function*(
+  directory: string,
+  rows: number,
+  tally: Tally.Tally
+) {
+  const path = RunDirectory.failures(directory)
+  const found = new RowSet(1, rows)
+  const changed = (problem: string) =>
+    new ShardChanged({ path, shard: "of any id", problem: `${problem}; llm-batch normalize makes it anew` })
+  const take = (line: Buffer, lineNumber: number) => {
+    const failure: unknown = JSON.parse(line.toString())
+    if (!isJsonObject(failure) || typeof failure.row !== "number") throw changed(`line ${lineNumber} is no failed row`)
+    if (failure.retryable === true) found.add(failure.row)
+  }
+  const splitter = new LineSplitter(longestLine, take, (lineNumber) => {
+    throw changed(`line ${lineNumber} is too long`)
+  })
+  const attempt = (work: () => void) =>
+    Effect.try({
+      try: work,
+      catch: (error) =>
+        error instanceof ShardChanged
+          ? error
+          : error instanceof SyntaxError
+          ? changed("a line is not JSON")
+          : Disk.toDiskError("read", path, error)
+    })
+  yield* Stream.runForEach(Disk.readBlocks(path), (block) => attempt(() => splitter.push(block)))
+  yield* attempt(() => splitter.end())
+  if (found.size !== tally.retryable) {
+    return yield* changed(`it names ${found.size} rows for a retry where ${tally.retryable} were counted`)
+  }
+  return found
+})
