@@ -536,13 +536,20 @@ describe("what cannot be", () => {
       const world = yield* World.make()
       yield* world.inProcess(run(rows(1)))
       const journal = world.journal()
-      for (const source of [rows(2), Source.fromText("bad", "bad")]) {
+      for (const source of [Source.fromRows([{ prompt: "another" }]), Source.fromText("bad", "bad")]) {
         assert.include(yield* messageOf(world.inProcess(run(source), 0)), "/runs/one: there is a run here already")
       }
       const otherwise = messageOf(world.inProcess(run(rows(1), { shardRows: 7 }), 0))
       assert.include(yield* otherwise, "/runs/one: there is a run here already")
       assert.deepStrictEqual(world.journal(), journal)
       assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+    }))
+
+  it.effect("is a run of more rows in the directory of one of the first of them", () =>
+    Effect.gen(function*() {
+      const world = yield* World.make()
+      yield* world.inProcess(run(rows(1)))
+      assert.include(yield* messageOf(world.inProcess(run(rows(2)), 0)), "/runs/one: there is a run here already")
     }))
 
   it.effect("is to resume what is no run, or was never built to its end", () =>

@@ -168,10 +168,12 @@ describe("Replay", () => {
       Effect.gen(function*() {
         const ledger = yield* Ledger.Ledger
         yield* pipeline.run(prompts("a"), { directory: "/run", defaults, steps: { from: "build", to: "build" } })
-        yield* ledger.append("/run", { _tag: "CreateUnanswered", shard: "0001", detail: "reset" })
+        const append = (entry: Ledger.NewEntry) =>
+          Effect.scoped(Effect.zipRight(ledger.open("/run"), ledger.append("/run", entry)))
+        yield* append({ _tag: "CreateUnanswered", shard: "0001", detail: "reset" })
         const unanswered = yield* Effect.flip(pipeline.resume("/run"))
         assert.include(unanswered.message, "a batch may have been made of shard 0001 before")
-        yield* ledger.append("/run", {
+        yield* append({
           _tag: "BatchCreated",
           shard: "0001",
           adopted: true,

@@ -104,6 +104,8 @@ export class RunView {
         })
       case "ShardNormalized":
         return this.progress(event.shard, now, (view) => this.finish(view))
+      case "RetryBuilt":
+        return
       case "ShardFailed":
         this.hindrances.delete(event.shard.id)
         this.at(event.shard).phase = "stopped"

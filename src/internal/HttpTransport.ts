@@ -526,9 +526,9 @@ const decoded = (message: http.IncomingMessage, headers: Headers): Readable => {
     if (error) body.destroy(error)
   })
   message.once("readable", () => {
-    const start: Uint8Array | null = message.read()
-    if (start !== null) message.unshift(start)
-    const first = start?.[0]
+    const start: unknown = message.read()
+    if (start instanceof Uint8Array) message.unshift(start)
+    const first = start instanceof Uint8Array ? start[0] : undefined
     const decoder = first === undefined ? undefined : decoderFor(first)
     if (decoder === undefined) pipeline(message, body, () => {})
     else pipeline(message, decoder, body, () => {})

@@ -74,22 +74,29 @@ export const make = <Client>(
 }
 
 /** A batch that has ended, or is ending, refuses to be cancelled; to be stopped is what was asked for all the same. */
-export const orStoppedAnyway = (look: Effect.Effect<BatchSnapshot, ProviderError>) =>
-  Effect.catchIf(
-    (error: ProviderError) => error.status === 400 || error.status === 409,
-    (error) =>
-      Effect.flatMap(look, (snapshot) =>
-        snapshot.status === "ended" || snapshot.status === "cancelling"
-          ? Effect.succeed(snapshot)
-          : Effect.fail(error))
-  )
+export const orStoppedAnyway =
+  (look: Effect.Effect<BatchSnapshot, ProviderError>) =>
+  (self: Effect.Effect<BatchSnapshot, ProviderError>): Effect.Effect<BatchSnapshot, ProviderError> =>
+    Effect.catchIf(
+      self,
+      (error) => error.status === 400 || error.status === 409,
+      (error) =>
+        Effect.flatMap(
+          look,
+          (snapshot) =>
+            snapshot.status === "ended" || snapshot.status === "cancelling"
+              ? Effect.succeed(snapshot)
+              : Effect.fail(error)
+        )
+    )
 
 /** What was deleted by a call: nothing, when it was gone before. */
-export const deleting = (id: string) => (self: Effect.Effect<unknown, ProviderError>) =>
-  self.pipe(
-    Effect.as([id]),
-    Effect.catchIf((error) => error.reason === "gone", () => Effect.succeed<ReadonlyArray<string>>([]))
-  )
+export const deleting =
+  (id: string) => (self: Effect.Effect<unknown, ProviderError>): Effect.Effect<ReadonlyArray<string>, ProviderError> =>
+    self.pipe(
+      Effect.as([id]),
+      Effect.catchIf((error) => error.reason === "gone", () => Effect.succeed([]))
+    )
 
 /** Milliseconds that a call may take whose bodies are small. */
 export const shortTimeout = 60_000

@@ -363,7 +363,9 @@ describe("Anthropic", () => {
         "completed"
       ],
       [{ processing_status: "ended", request_counts: counts({ succeeded: 2, expired: 1 }) }, "ended", "expired"],
-      [{ processing_status: "ended", request_counts: counts({ expired: 1, canceled: 2 }) }, "ended", "cancelled"]
+      [{ processing_status: "ended", request_counts: counts({ expired: 1, canceled: 2 }) }, "ended", "cancelled"],
+      [{ processing_status: "Ended", request_counts: { succeeded: "2", canceled: "1" } }, "ended", "cancelled"],
+      [{ processing_status: "CANCELING", request_counts: null, created_at: null }, "cancelling", null]
     ] as const
     for (const [extra, status, ending] of statuses) {
       it.effect(`reads ${JSON.stringify(extra)}`, () =>
@@ -501,7 +503,7 @@ describe("Anthropic", () => {
         assert.strictEqual(sent[1]?.headers.get("authorization"), `Bearer ${key}`)
       }))
 
-    it.effect("follows an address only to the configured server", () =>
+    it.effect("stays on the configured server, whatever address a batch names", () =>
       Effect.gen(function*() {
         for (
           const url of [
@@ -512,12 +514,20 @@ describe("Anthropic", () => {
             "//evil.example.com/results"
           ]
         ) {
-          const { provider, sent } = setup(json(ended("b", { results_url: url })))
-          const error = yield* Effect.flip(download(provider))
-          assert.strictEqual(error.reason, "refused")
-          assert.notInclude(error.message, "signature")
-          assert.strictEqual(sent.length, 1)
+          const { provider, sent } = setup(json(ended("b", { results_url: url })), new Response("line\n"))
+          assert.strictEqual((yield* download(provider)).toString(), "line\n")
+          assert.strictEqual(sent[1]?.url, "https://api.anthropic.com/v1/messages/batches/b/results")
+          assert.strictEqual(sent.length, 2)
         }
+      }))
+
+    it.effect("asks where the API documents them for results whose address is left out", () =>
+      Effect.gen(function*() {
+        const batch = { id: "msgbatch_1", processing_status: "ended" }
+        const { provider, sent } = setup(json(batch), json(batch), new Response("line\n"))
+        assert.lengthOf((yield* provider.retrieve("msgbatch_1")).files, 1)
+        assert.strictEqual((yield* download(provider)).toString(), "line\n")
+        assert.strictEqual(sent[2]?.url, "https://api.anthropic.com/v1/messages/batches/msgbatch_1/results")
       }))
 
     it.effect("tells results that are gone", () =>
@@ -580,6 +590,15 @@ describe("Anthropic", () => {
         assert.strictEqual(yield* find([first, page([young, old], { has_more: true, last_id: "old" })]), "absent")
       }))
 
+    it.effect("fails when pages bring nothing new and never end", () =>
+      Effect.gen(function*() {
+        const more = (id: string) =>
+          page([wire(id, { created_at: "2026-11-20T10:20:00Z" })], { has_more: true, last_id: id })
+        const { provider } = setup(more("a"), more("b"), more("a"), more("b"))
+        const error = yield* Effect.flip(provider.find(tag, since, new Set()))
+        assert.strictEqual(error.reason, "unexpected")
+      }))
+
     it.effect("allows for clocks that are five minutes apart", () =>
       Effect.gen(function*() {
         const skewed = wire("b", { created_at: "2026-11-20T09:55:01Z" })
@@ -619,7 +638,8 @@ describe("Anthropic", () => {
         const gone = anthropicError(404, "not_found_error", "no results")
         assert.deepStrictEqual(yield* find([page([ended("b")]), gone]), ["b"])
         assert.deepStrictEqual(yield* find([page([ended("b", { results_url: null })])]), ["b"])
-        assert.deepStrictEqual(yield* find([page([ended("b", { results_url: "https://evil.example.com" })])]), ["b"])
+        const evil = page([ended("b", { results_url: "https://evil.example.com" })])
+        assert.deepStrictEqual(yield* find([evil, anthropicError(404, "not_found_error", "no results")]), ["b"])
         assert.deepStrictEqual(yield* find([page([ended("b")]), new Response("not JSON\n")]), ["b"])
       }))
 

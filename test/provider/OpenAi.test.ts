@@ -354,8 +354,11 @@ describe("retrieve", () => {
         files: [],
         problems: [{ code: null, message: "Bad line", line: 3 }, { code: null, message: "odd", line: null }]
       })
+      const zoneless = yield* retrieve({ created_at: "2026-11-20T08:00:00", expires_at: "2026-11-21 08:00:00.5" })
+      assert.strictEqual(DateTime.formatIso(zoneless.createdAt), "2026-11-20T08:00:00.000Z")
+      assert.strictEqual(zoneless.expiresAt && DateTime.formatIso(zoneless.expiresAt), "2026-11-21T08:00:00.500Z")
       const odd = yield* retrieve({ request_counts: { total: -1, completed: "2", failed: 1.5 }, created_at: 1e300 })
-      assert.deepStrictEqual({ ...odd.counts }, { total: 0, succeeded: 0, errored: 0, expired: 0, cancelled: 0 })
+      assert.deepStrictEqual({ ...odd.counts }, { total: 0, succeeded: 2, errored: 0, expired: 0, cancelled: 0 })
     }))
 
   it.effect("says what is wrong with a batch", () =>
