@@ -338,6 +338,20 @@ const make = Effect.gen(function*() {
       remedy: `Its endpoints are ${provider.endpoints.join(", ")}.`
     })
 
+  const buildOptions = (options: RunOptions, directory: string) =>
+    Effect.try({
+      try: () =>
+        new BuildOptions(
+          Struct.omit(options, "directory", "runId", "steps", "maxConcurrentJobs", "retries", "acceptNewKey")
+        ),
+      catch: (error) =>
+        new RunRejected({
+          directory,
+          problem: `the options are not right: ${error instanceof Error ? error.message : String(error)}`,
+          remedy: "Correct what is named."
+        })
+    })
+
   const begin = Effect.fn("Pipeline.begin")(function*(
     source: Source,
     directory: string,
@@ -392,17 +406,7 @@ const make = Effect.gen(function*() {
       runTag,
       provider: provider.name,
       input: new InputDescription({ name, path, format, columns, bytes }),
-      options: new BuildOptions(
-        Struct.omit(
-          options,
-          "directory",
-          "runId",
-          "steps",
-          "maxConcurrentJobs",
-          "retries",
-          "acceptNewKey"
-        )
-      ),
+      options: yield* buildOptions(options, directory),
       retries: options.retries ?? 0
     })
     const place = yield* RunStart.look(directory)

@@ -90,22 +90,29 @@ export const openScoped = (path: string, mode: OpenMode) =>
 /** The size of the blocks in which files are read. */
 export const blockSize = 1 << 20
 
+/** Small files are read often, and need no large block. A pipe has no size. */
+const nextBlock = (size: number, position: number): number =>
+  size === 0 ? blockSize : Math.max(1, Math.min(blockSize, size - position))
+
 /**
  * A file's bytes in fresh blocks, with a macrotask after each full one, so that timers and interrupts run however fast
  * the disk is. A small file takes none, so that under a test clock its reader goes straight on.
  */
 export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =>
   Stream.unwrapScoped(
-    Effect.map(openScoped(path, "read"), (handle) =>
-      Stream.unfoldEffect(0, (previous) =>
+    Effect.map(openScoped(path, "read"), (handle) => {
+      let position = 0
+      return Stream.unfoldEffect(0, (previous) =>
         Effect.zipRight(
           previous < blockSize ? Effect.void : macrotask,
           attempt("read", path, () => {
-            const block = Buffer.allocUnsafe(blockSize)
-            const length = handle.read(block, 0, blockSize, null)
+            const block = Buffer.allocUnsafe(nextBlock(handle.size(), position))
+            const length = handle.read(block, 0, block.length, null)
+            position += length
             return length === 0 ? Option.none() : Option.some([block.subarray(0, length), length] as const)
           })
-        )))
+        ))
+    })
   )
 
 /** The whole of a small file, as text. */

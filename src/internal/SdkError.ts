@@ -101,6 +101,7 @@ const reasonOf = (error: unknown, status: number | null): ProviderErrorReason =>
   if (status === 401 || status === 403) return "auth"
   if (status === 404 || status === 410) return "gone"
   if (status === 429) return "rate-limited"
+  if (status === 501) return "refused"
   if (status >= 500 || unclear.has(status)) return "unreachable"
   return isRefusal(status) ? "refused" : "unexpected"
 }

@@ -195,12 +195,14 @@ export class ShardBuilder {
     const id = shardId(++this.opened)
     const located = { directory, id, provider: provider.name }
     const hash = createHash("sha256")
+    const wireHandle = disk.open(RunDirectory.batchInput(located), "write")
+    const rowsHandle = this.openOr(RunDirectory.rows(located), () => wireHandle.close())
     return {
       id,
-      wire: new BlockWriter(disk.open(RunDirectory.batchInput(located), "write"), bufferSize, (bytes) => {
+      wire: new BlockWriter(wireHandle, bufferSize, (bytes) => {
         hash.update(bytes)
       }),
-      rows: new BlockWriter(disk.open(RunDirectory.rows(located), "write"), bufferSize),
+      rows: new BlockWriter(rowsHandle, bufferSize),
       finishHash: () => hash.digest("hex"),
       first,
       firstRow,
@@ -210,6 +212,16 @@ export class ShardBuilder {
       count: 0,
       inputs: 0,
       lastRow: firstRow
+    }
+  }
+
+  /** Opens a file, or undoes what was done before it failed. */
+  private openOr(path: string, undo: () => void): Disk.Handle {
+    try {
+      return this.options.disk.open(path, "write")
+    } catch (error) {
+      undo()
+      throw error
     }
   }
 

@@ -71,24 +71,26 @@ export const giveUp = (directory: string, place: Place) =>
 
 const encodeOptions = Schema.encodeSync(Schema.parseJson(BuildOptions))
 
-/** The first bytes of a source, as many as a build read, as their SHA-256. */
-const hashOf = Effect.fn(function*(source: Source, bytes: number) {
+/** Whether a source is what a build read: all of it, unless the build was to read the first rows only. */
+const isSameInput = Effect.fn(function*({ input, run }: RunState, source: Source) {
+  if (input === null) return false
   const hash = createHash("sha256")
-  let left = bytes
+  let bytes = 0
   yield* source.blocks.pipe(
     Stream.takeUntil((block) => {
-      hash.update(block.subarray(0, left))
-      left -= Math.min(left, block.length)
-      return left === 0
+      hash.update(block.subarray(0, Math.max(0, input.bytes - bytes)))
+      bytes += block.length
+      return bytes > input.bytes
     }),
     Stream.runDrain
   )
-  return hash.digest("hex")
+  const isWhole = bytes === input.bytes || (bytes > input.bytes && run.options.limitItems !== undefined)
+  return isWhole && hash.digest("hex") === input.sha256
 })
 
 /** Fails unless a run that is there already was built of the same input in the same way. */
 export const checkSame = Effect.fn(function*(state: RunState, source: Source, description: RunDescription) {
-  const { directory, input, run } = state
+  const { directory, run } = state
   const differs = (what: string) =>
     new RunRejected({
       directory,
@@ -99,7 +101,5 @@ export const checkSame = Effect.fn(function*(state: RunState, source: Source, de
   if (encodeOptions(run.options) !== encodeOptions(description.options)) {
     return yield* differs("other options: its config.yaml has them")
   }
-  if (input === null || (yield* hashOf(source, input.bytes)) !== input.sha256) {
-    return yield* differs(`another input (${run.input.name})`)
-  }
+  if (!(yield* isSameInput(state, source))) return yield* differs(`another input (${run.input.name})`)
 })

@@ -110,7 +110,7 @@ export const make = Effect.gen(function*() {
 
   /** Results that are gone are no results, unless some came before: those are kept. */
   const bring = Effect.fn(function*(batch: EndedBatch, before: RawResults | null) {
-    const { raw, shortfall } = yield* fetch(batch).pipe(
+    const { raw, shortfall } = yield* fetch(batch, before ?? undefined).pipe(
       Effect.map((raw) => ({ raw, shortfall: null })),
       Effect.catchTags({
         ResultsIncomplete: (error) => Effect.succeed({ raw: error.raw, shortfall: error.message }),

@@ -14,7 +14,7 @@ import * as JsonText from "../internal/JsonText.js"
 import type { WireRow } from "../Provider.js"
 import { isJsonObject, type JsonObject, type Request } from "../Request.js"
 import type { WireId } from "../WireId.js"
-import { found, isAbsent, unsupported } from "./AnthropicField.js"
+import { checkMembers, found, isAbsent, unsupported } from "./AnthropicField.js"
 import { translate } from "./AnthropicMessages.js"
 import { type ModelRules, rulesOf } from "./AnthropicModel.js"
 import { toolChoiceOf, toolsOf } from "./AnthropicTools.js"
@@ -275,6 +275,9 @@ const outputConfigOf = (
   return Object.keys(merged).length === 0 ? undefined : merged
 }
 
+const formatMembers = new Set(["type", "json_schema"])
+const schemaMembers = new Set(["name", "schema", "strict"])
+
 /** The name of a schema and `strict` have no counterpart and need none: Anthropic always holds to the schema. */
 const formatOf = (body: JsonObject): JsonObject | undefined => {
   const format = body.response_format
@@ -283,6 +286,7 @@ const formatOf = (body: JsonObject): JsonObject | undefined => {
   if (!isJsonObject(format) || typeof type !== "string") {
     throw unsupported("response_format", `it is ${found(format)}`, "Use type json_schema")
   }
+  checkMembers(format, formatMembers, "response_format")
   if (type === "text") return undefined
   if (type !== "json_schema") {
     throw unsupported("response_format", `its type is ${found(type)}`, "Use json_schema, or ask for JSON in the prompt")
@@ -298,6 +302,7 @@ const formatOf = (body: JsonObject): JsonObject | undefined => {
       "Put it into the schema's own description"
     )
   }
+  checkMembers(described, schemaMembers, "response_format.json_schema")
   return { type: "json_schema", schema: described.schema }
 }
 

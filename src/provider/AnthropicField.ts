@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { UnsupportedField } from "../InputError.js"
-import { isJsonObject } from "../Request.js"
+import { isJsonObject, type JsonObject } from "../Request.js"
 
 /**
  * Whether a field is as good as left out.
@@ -40,3 +40,19 @@ export const unsupported = (
   remedy: string | null,
   target = "anthropic"
 ): UnsupportedField => new UnsupportedField({ field, target, reason, remedy })
+
+/**
+ * Refuses the first member that is not among those that are translated. Empty `annotations`, which answers come with,
+ * say nothing.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const checkMembers = (value: JsonObject, allowed: ReadonlySet<string>, path: string): void => {
+  for (const name of Object.keys(value)) {
+    const member = value[name]
+    if (allowed.has(name) || isAbsent(member)) continue
+    if (name === "annotations" && Array.isArray(member) && member.length === 0) continue
+    throw unsupported(`${path}.${name}`, "Anthropic has no such field", `Leave it out of ${path}`)
+  }
+}

@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import { isJsonObject, type JsonObject } from "../Request.js"
-import { found, isAbsent, unsupported } from "./AnthropicField.js"
+import { checkMembers, found, isAbsent, unsupported } from "./AnthropicField.js"
 
 /**
  * A conversation in Anthropic's form.
@@ -104,14 +104,6 @@ const nativeBlocks = new Set([
   "code_execution_tool_result"
 ])
 
-const checkMembers = (value: JsonObject, allowed: ReadonlySet<string>, path: string): void => {
-  for (const name of Object.keys(value)) {
-    if (allowed.has(name) || isAbsent(value[name])) continue
-    if (name === "annotations" && Array.isArray(value[name]) && value[name].length === 0) continue
-    throw unsupported(`${path}.${name}`, "Anthropic has no such field", "Leave it out of the message")
-  }
-}
-
 const cacheControl = (value: JsonObject): JsonObject =>
   isAbsent(value.cache_control) ? {} : { cache_control: value.cache_control }
 
@@ -174,6 +166,8 @@ const toolUse = (call: unknown, path: string): JsonObject => {
   if (!isJsonObject(called) || typeof called.name !== "string") {
     throw unsupported(`${path}.function`, "it does not name a function", null)
   }
+  checkMembers(call, callMembers, path)
+  checkMembers(called, calledMembers, `${path}.function`)
   return { type: "tool_use", id, name: called.name, input: argumentsOf(called.arguments, path) }
 }
 
@@ -208,8 +202,12 @@ const toolResult = (message: JsonObject, path: string): JsonObject => {
 
 const textMembers = new Set(["type", "text", "cache_control", "citations"])
 const refusalMembers = new Set(["type", "refusal", "cache_control"])
-const imageMembers = new Set(["type", "image_url", "cache_control"])
-const fileMembers = new Set(["type", "file", "cache_control"])
+const imagePartMembers = new Set(["type", "image_url", "cache_control"])
+const imageMembers = new Set(["url", "detail"])
+const filePartMembers = new Set(["type", "file", "cache_control"])
+const fileMembers = new Set(["file_data", "file_id", "filename"])
+const callMembers = new Set(["id", "type", "function"])
+const calledMembers = new Set(["name", "arguments"])
 
 /** A content part as a content block. */
 const block = (part: unknown, path: string): JsonObject => {
@@ -229,11 +227,11 @@ const block = (part: unknown, path: string): JsonObject => {
       return { ...textBlock(part.refusal, `${path}.refusal`), ...cacheControl(part) }
     }
     case "image_url": {
-      checkMembers(part, imageMembers, path)
+      checkMembers(part, imagePartMembers, path)
       return { type: "image", source: imageSource(part.image_url, `${path}.image_url`), ...cacheControl(part) }
     }
     case "file": {
-      checkMembers(part, fileMembers, path)
+      checkMembers(part, filePartMembers, path)
       return { ...document(part.file, `${path}.file`), ...cacheControl(part) }
     }
     default:
@@ -246,6 +244,7 @@ const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"]
 const base64Url = /^data:([^;,]*);base64,/i
 
 const imageSource = (image: unknown, path: string): JsonObject => {
+  if (isJsonObject(image)) checkMembers(image, imageMembers, path)
   const { detail, url } = isJsonObject(image) ? image : { detail: null, url: image }
   if (!isAbsent(detail) && detail !== "auto") {
     throw unsupported(`${path}.detail`, "Anthropic sees images in full", "Leave it out, or scale the image")
@@ -269,6 +268,7 @@ const pdfStart = "JVBERi0"
 
 const document = (file: unknown, path: string): JsonObject => {
   if (!isJsonObject(file)) throw unsupported(path, `it is ${found(file)}, not a file`, null)
+  checkMembers(file, fileMembers, path)
   const { file_data: data, file_id: id, filename } = file
   if (!isAbsent(id)) {
     throw unsupported(`${path}.file_id`, "the file lies at another provider", "Put its content into file_data")

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { isJsonObject, type JsonObject } from "../Request.js"
-import { found, isAbsent, unsupported } from "./AnthropicField.js"
+import { checkMembers, found, isAbsent, unsupported } from "./AnthropicField.js"
 
 /**
  * The body's tools; `undefined` for none.
@@ -19,6 +19,9 @@ export const toolsOf = (body: JsonObject): ReadonlyArray<unknown> | undefined =>
   return tools.length === 0 ? undefined : tools.map((tool: unknown, index) => toolOf(tool, `tools[${index}]`))
 }
 
+const toolMembers = new Set(["type", "function", "cache_control"])
+const functionMembers = new Set(["name", "description", "parameters", "strict"])
+
 const toolOf = (tool: unknown, path: string): JsonObject => {
   if (!isJsonObject(tool)) throw unsupported(path, `it is ${found(tool)}, not a tool`, null)
   const type = tool.type
@@ -32,6 +35,8 @@ const toolOf = (tool: unknown, path: string): JsonObject => {
   if (!isJsonObject(described) || typeof described.name !== "string") {
     throw unsupported(`${path}.function`, "it does not name a function", null)
   }
+  checkMembers(tool, toolMembers, path)
+  checkMembers(described, functionMembers, `${path}.function`)
   const { description, name, parameters, strict } = described
   return {
     name,
@@ -62,12 +67,17 @@ export const toolChoiceOf = (body: JsonObject, hasTools: boolean): JsonObject | 
   return { ...(choice ?? { type: "auto" }), disable_parallel_tool_use: true }
 }
 
+const chosenMembers = new Set(["type", "function"])
+const nameOnly = new Set(["name"])
+
 const choiceOf = (choice: unknown): JsonObject => {
   if (choice === "auto" || choice === "none") return { type: choice }
   if (choice === "required") return { type: "any" }
   if (isJsonObject(choice)) {
     const { function: named, type } = choice
     if (type === "function" && isJsonObject(named) && typeof named.name === "string") {
+      checkMembers(choice, chosenMembers, "tool_choice")
+      checkMembers(named, nameOnly, "tool_choice.function")
       return { type: "tool", name: named.name }
     }
     if (type === "auto" || type === "none" || type === "any" || type === "tool") return choice

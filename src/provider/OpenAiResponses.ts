@@ -86,10 +86,15 @@ export const fromChat = (body: JsonObject): JsonObject => {
     reasoning: isAbsent(body.reasoning_effort) ? undefined : { effort: body.reasoning_effort },
     tools: isAbsent(body.tools) ? undefined : toolsOf(body.tools),
     tool_choice: isAbsent(body.tool_choice) ? undefined : toolChoiceOf(body.tool_choice, "tool_choice"),
-    include: body.logprobs === true ? ["message.output_text.logprobs"] : undefined
+    include: isAskedFor(body.logprobs) ? ["message.output_text.logprobs"] : undefined
   }
   for (const field of shared) translation[field] = body[field]
   return compact(translation)
+}
+
+const isAskedFor = (logprobs: unknown): boolean => {
+  if (isAbsent(logprobs) || typeof logprobs === "boolean") return logprobs === true
+  throw unsupported("logprobs", "it is neither true nor false", useChat)
 }
 
 const isAbsent = (value: unknown): value is null | undefined => value === null || value === undefined

@@ -45,8 +45,11 @@ export type FetchError = ResultsGone | ResultsIncomplete | ArchiveRejected | Pro
  * @category models
  */
 export interface Service {
-  /** Brings all result files of the batch to `raw/<provider>/`. Safe to call again. */
-  readonly fetch: (batch: EndedBatch) => Effect.Effect<RawResults, FetchError>
+  /**
+   * Brings all result files of the batch to `raw/<provider>/`. Safe to call again: what came `before` is replaced only
+   * by results that hold as many rows.
+   */
+  readonly fetch: (batch: EndedBatch, before?: RawResults) => Effect.Effect<RawResults, FetchError>
 }
 
 /**
@@ -166,7 +169,7 @@ const make = Effect.gen(function*() {
     })
   })
 
-  const fetch = Effect.fn("Fetch.fetch")(function*(batch: EndedBatch) {
+  const fetch = Effect.fn("Fetch.fetch")(function*(batch: EndedBatch, before?: RawResults) {
     const { tell } = yield* Progress
     const directory = RunDirectory.rawDirectory(batch.shard)
     yield* Disk.attempt("make", directory, () => {
@@ -174,14 +177,22 @@ const make = Effect.gen(function*() {
       disk.syncDirectory(NodePath.dirname(directory))
       disk.syncDirectory(batch.shard.directory)
     })
-    let best = yield* download(batch)
-    yield* keep(best)
+    let best: Download = yield* download(batch)
+    if (before !== undefined && before.shortBy < best.raw.shortBy) {
+      yield* discard(best)
+      best = { raw: before, archiveProblem: null }
+    } else {
+      yield* keep(best)
+    }
     for (let count = 1; count < downloads; count++) {
       if (best.raw.shortBy === 0 && best.archiveProblem === null) break
       tell({ _tag: "DownloadRepeated", batch, rows: best.raw.rows, shortBy: best.raw.shortBy })
       yield* Effect.sleep(Duration.times(pause, count))
       // The files may have been named too early, or come late: ask again which there are.
-      const snapshot = yield* retryTransient(retries)(provider.retrieve(batch.id))
+      const snapshot = yield* retryTransient(retries)(provider.retrieve(batch.id)).pipe(
+        // What came is on disk, whatever becomes of the batch at the provider.
+        Effect.catchTag("ProviderError", () => Effect.succeed(batch.snapshot))
+      )
       const again = yield* download(
         snapshot.ending === null ? batch : new EndedBatch({ ...batch, snapshot, ending: snapshot.ending })
       ).pipe(Effect.catchTag("ResultsGone", (error) => best.raw.files.length === 0 ? error : Effect.succeed(best)))

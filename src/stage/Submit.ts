@@ -300,31 +300,35 @@ const make = (options: Options) =>
       }
       yield* ledger.append(shard.directory, { _tag: "SubmitIntended", shard: shard.id, account })
       const sameAccount = state.intent !== null && Equal.equals(state.intent.account, account)
-      const input = state.input !== null && sameAccount
-        ? state.input
-        : yield* uploading.withPermits(1)(upload(shard, bytes))
-      const attempt: Effect.Effect<Batch, SubmitError | NotSent | Unknown> = Effect.gen(function*() {
+      const uploaded = sameAccount ? state.input : null
+      const fresh = uploading.withPermits(1)(upload(shard, bytes))
+      const attempt = Effect.fn(function*(input: InputReference) {
         yield* ledger.append(shard.directory, { _tag: "InputUploaded", shard: shard.id, input })
         return yield* create(shard, input, bytes)
-      }).pipe(
-        Effect.catchTag("Unknown", (error) =>
-          Effect.gen(function*() {
-            const found = yield* reconcile(shard, account, error.detail)
-            if (Option.isSome(found)) return yield* known(shard, found.value, true)
-            const { retryAfterMillis } = error
-            if (retryAfterMillis !== null) {
-              yield* wait(shard, Duration.min(Duration.millis(retryAfterMillis), Duration.minutes(10)), error.detail)
-            }
-            return yield* error
-          })),
-        Effect.catchTag("Refused", (error) => Effect.fail(refused(shard, error)))
-      )
-      return yield* attempt.pipe(
-        Effect.tapError(tellRetry(shard)),
-        Effect.retry({ while: (error) => error._tag === "NotSent" || error._tag === "Unknown", schedule: backoff }),
+      }, Effect.catchTag("Unknown", (error) =>
+        Effect.gen(function*() {
+          const found = yield* reconcile(shard, account, error.detail)
+          if (Option.isSome(found)) return yield* known(shard, found.value, true)
+          const { retryAfterMillis } = error
+          if (retryAfterMillis !== null) {
+            yield* wait(shard, Duration.min(Duration.millis(retryAfterMillis), Duration.minutes(10)), error.detail)
+          }
+          return yield* error
+        })))
+      const send = (input: InputReference) =>
+        attempt(input).pipe(
+          Effect.tapError(tellRetry(shard)),
+          Effect.retry({ while: (error) => error._tag === "NotSent" || error._tag === "Unknown", schedule: backoff })
+        )
+      const first = uploaded === null
+        ? Effect.flatMap(fresh, send)
+        // A file from an earlier try may be gone by now: what is refused with it is tried with a new one.
+        : Effect.catchTag(send(uploaded), "Refused", () => Effect.flatMap(fresh, send))
+      return yield* first.pipe(
         Effect.catchTags({
           NotSent: (error) => Effect.fail(unreachable(error)),
-          Unknown: (error) => Effect.fail(unreachable(error))
+          Unknown: (error) => Effect.fail(unreachable(error)),
+          Refused: (error) => Effect.fail(refused(shard, error))
         })
       )
     }, Effect.provideService(Disk.Disk, disk))
