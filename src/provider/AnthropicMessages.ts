@@ -111,7 +111,7 @@ const cacheControl = (value: JsonObject): JsonObject =>
 const contentOf = (message: JsonObject, path: string): string | ReadonlyArray<JsonObject> => {
   const content = message.content
   if (typeof content === "string" && isAbsent(message.cache_control)) return content
-  return markLast(blocksOf(content, `${path}.content`), message)
+  return markLast(blocksOf(content, `${path}.content`), message, path)
 }
 
 const blocksOf = (content: unknown, path: string): ReadonlyArray<JsonObject> => {
@@ -121,10 +121,11 @@ const blocksOf = (content: unknown, path: string): ReadonlyArray<JsonObject> => 
 }
 
 /** A `cache_control` of the message is one of its last block. */
-const markLast = (blocks: ReadonlyArray<JsonObject>, message: JsonObject): ReadonlyArray<JsonObject> =>
-  isAbsent(message.cache_control)
-    ? blocks
-    : blocks.map((item, index) => index === blocks.length - 1 ? { ...item, ...cacheControl(message) } : item)
+const markLast = (blocks: ReadonlyArray<JsonObject>, message: JsonObject, path: string): ReadonlyArray<JsonObject> => {
+  if (isAbsent(message.cache_control)) return blocks
+  if (blocks.length === 0) throw unsupported(`${path}.cache_control`, "the message is empty", "Leave it out")
+  return blocks.map((item, index) => index === blocks.length - 1 ? { ...item, ...cacheControl(message) } : item)
+}
 
 const systemBlocks = (message: JsonObject, path: string): ReadonlyArray<JsonObject> => {
   const blocks = blocksOf(message.content, `${path}.content`)
@@ -133,7 +134,7 @@ const systemBlocks = (message: JsonObject, path: string): ReadonlyArray<JsonObje
       throw unsupported(`${path}.content[${index}].type`, `it is ${found(item.type)}`, "System messages are text")
     }
   })
-  return markLast(blocks.filter((item) => item.text !== ""), message)
+  return markLast(blocks.filter((item) => item.text !== "" || !isAbsent(item.cache_control)), message, path)
 }
 
 const assistantContent = (message: JsonObject, path: string): string | ReadonlyArray<JsonObject> => {
@@ -148,7 +149,7 @@ const assistantContent = (message: JsonObject, path: string): string | ReadonlyA
   const spoken = isAbsent(content) || content === "" ? [] : blocksOf(content, `${path}.content`)
   const refused = isAbsent(refusal) || refusal === "" ? [] : [textBlock(refusal, `${path}.refusal`)]
   const used = hasCalls ? calls.map((call: unknown, index) => toolUse(call, `${path}.tool_calls[${index}]`)) : []
-  return markLast([...spoken, ...refused, ...used], message)
+  return markLast([...spoken, ...refused, ...used], message, path)
 }
 
 const textBlock = (text: unknown, path: string): JsonObject => {

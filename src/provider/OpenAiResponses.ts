@@ -246,21 +246,10 @@ const assistantItems = (message: JsonObject, path: string): ReadonlyArray<JsonOb
   const calls = isAbsent(message.tool_calls) ? [] : listOf(message.tool_calls, `${path}.tool_calls`).map(
     (call, index) => callOf(objectOf(call, `${path}.tool_calls[${index}]`), `${path}.tool_calls[${index}]`)
   )
-  const said = saidOf(message, path)
-  if (said.refusal !== "") {
-    return [
-      {
-        type: "message",
-        role: "assistant",
-        content: [
-          ...(said.text === "" ? [] : [{ type: "output_text", text: said.text, annotations: [] }]),
-          { type: "refusal", refusal: said.refusal }
-        ]
-      },
-      ...calls
-    ]
-  }
-  return said.text === "" && calls.length > 0 ? calls : [{ role: "assistant", content: said.text }, ...calls]
+  const { refusal, text } = saidOf(message, path)
+  // The parts of its own messages, refusals among them, are taken only with the ids that the API gave them.
+  const said = [text, refusal].filter((words) => words !== "").map((content) => ({ role: "assistant", content }))
+  return said.length === 0 && calls.length === 0 ? [{ role: "assistant", content: "" }] : [...said, ...calls]
 }
 
 const saidOf = (message: JsonObject, path: string): { readonly text: string; readonly refusal: string } => {

@@ -302,19 +302,22 @@ const make = (options: Options) =>
       const sameAccount = state.intent !== null && Equal.equals(state.intent.account, account)
       const uploaded = sameAccount ? state.input : null
       const fresh = uploading.withPermits(1)(upload(shard, bytes))
-      const attempt = Effect.fn(function*(input: InputReference) {
-        yield* ledger.append(shard.directory, { _tag: "InputUploaded", shard: shard.id, input })
-        return yield* create(shard, input, bytes)
-      }, Effect.catchTag("Unknown", (error) =>
-        Effect.gen(function*() {
-          const found = yield* reconcile(shard, account, error.detail)
-          if (Option.isSome(found)) return yield* known(shard, found.value, true)
-          const { retryAfterMillis } = error
-          if (retryAfterMillis !== null) {
-            yield* wait(shard, Duration.min(Duration.millis(retryAfterMillis), Duration.minutes(10)), error.detail)
-          }
-          return yield* error
-        })))
+      const attempt = Effect.fn(
+        function*(input: InputReference) {
+          yield* ledger.append(shard.directory, { _tag: "InputUploaded", shard: shard.id, input })
+          return yield* create(shard, input, bytes)
+        },
+        Effect.catchTag("Unknown", (error) =>
+          Effect.gen(function*() {
+            const found = yield* reconcile(shard, account, error.detail)
+            if (Option.isSome(found)) return yield* known(shard, found.value, true)
+            const { retryAfterMillis } = error
+            if (retryAfterMillis !== null) {
+              yield* wait(shard, Duration.min(Duration.millis(retryAfterMillis), Duration.minutes(10)), error.detail)
+            }
+            return yield* error
+          }))
+      )
       const send = (input: InputReference) =>
         attempt(input).pipe(
           Effect.tapError(tellRetry(shard)),
