@@ -143,8 +143,8 @@ export const make = (options: Options = {}): Service => {
   }, Effect.scoped)
 
   /**
-   * The bytes of a batch's results, from the address that the batch names, if that is on the provider's own server. Any
-   * other would be given the key; gateways pass on addresses of the server behind them, and serve the results themselves.
+   * The bytes of a batch's results, from the address that the batch names, if that lies under the configured one. Another
+   * server would be given the key; gateways pass on addresses of the server behind them, and serve the results themselves.
    */
   const results = ({ resultsUrl, snapshot }: DescribedBatch): Stream.Stream<Uint8Array, ProviderError> => {
     const operation = `download the results of ${snapshot.id}`
@@ -153,8 +153,8 @@ export const make = (options: Options = {}): Service => {
       return Stream.fail(ProviderAccess.unusable(name, operation, { reason: "gone", detail }))
     }
     return calls.download(operation, (client, signal) => {
-      const named = URL.canParse(resultsUrl, baseUrl) ? new URL(resultsUrl, baseUrl) : undefined
-      const address = named?.origin === new URL(baseUrl).origin ? named.href : resultsPath(snapshot.id)
+      const named = URL.canParse(resultsUrl, baseUrl) ? new URL(resultsUrl, baseUrl).href : ""
+      const address = isUnder(baseUrl, named) ? named : resultsPath(snapshot.id)
       const options = { signal, timeout: downloadTimeout, headers: { accept: "application/binary" } }
       return client.get(address, options).asResponse()
     })
@@ -275,6 +275,12 @@ const load = async (options: Options, baseURL: string, fetch: HttpTransport.Fetc
     logLevel: "off",
     openTelemetry: false
   })
+}
+
+/** Whether an address lies at a base URL, on its server and behind its path. */
+const isUnder = (baseUrl: string, address: string): boolean => {
+  const { origin, pathname } = new URL(baseUrl)
+  return address.startsWith(`${origin}${pathname.replace(/\/+$/, "")}/`)
 }
 
 const snapshotOf = (batch: DescribedBatch): BatchSnapshot => batch.snapshot

@@ -29,8 +29,9 @@ export const describe = (value: unknown, now: DateTime.Utc): DescribedBatch => {
   const status = statuses.get(statusOf(fields.processing_status)) ?? "in_progress"
   const counts = countsOf(fields.request_counts)
   const ended = status === "ended"
-  const results = fields.results_url === undefined ? resultsPath(id) : textOf(fields.results_url)
-  const resultsUrl = ended && timeOf(fields.archived_at) === null ? results : null
+  const resultsUrl = ended && timeOf(fields.archived_at) === null
+    ? textOf(fields.results_url) ?? resultsPath(id)
+    : null
   const snapshot = new BatchSnapshot({
     id,
     status,

@@ -378,8 +378,7 @@ describe("Anthropic", () => {
 
     it.effect("names no file where there are no results (any more)", () =>
       Effect.gen(function*() {
-        assert.deepStrictEqual((yield* retrieve(ended("b", { results_url: null }))).files, [])
-        assert.deepStrictEqual((yield* retrieve(ended("b", { results_url: "" }))).files, [])
+        assert.deepStrictEqual((yield* retrieve(wire("b"))).files, [])
         assert.deepStrictEqual((yield* retrieve(ended("b", { archived_at: "2026-12-20T00:00:00Z" }))).files, [])
       }))
 
@@ -524,10 +523,12 @@ describe("Anthropic", () => {
     it.effect("asks where the API documents them for results whose address is left out", () =>
       Effect.gen(function*() {
         const batch = { id: "msgbatch_1", processing_status: "ended" }
-        const { provider, sent } = setup(json(batch), json(batch), new Response("line\n"))
-        assert.lengthOf((yield* provider.retrieve("msgbatch_1")).files, 1)
-        assert.strictEqual((yield* download(provider)).toString(), "line\n")
-        assert.strictEqual(sent[2]?.url, "https://api.anthropic.com/v1/messages/batches/msgbatch_1/results")
+        for (const answer of [batch, { ...batch, results_url: null }, { ...batch, results_url: "" }]) {
+          const { provider, sent } = setup(json(answer), json(answer), new Response("line\n"))
+          assert.lengthOf((yield* provider.retrieve("msgbatch_1")).files, 1)
+          assert.strictEqual((yield* download(provider)).toString(), "line\n")
+          assert.strictEqual(sent[2]?.url, "https://api.anthropic.com/v1/messages/batches/msgbatch_1/results")
+        }
       }))
 
     it.effect("tells results that are gone", () =>
@@ -637,7 +638,7 @@ describe("Anthropic", () => {
       Effect.gen(function*() {
         const gone = anthropicError(404, "not_found_error", "no results")
         assert.deepStrictEqual(yield* find([page([ended("b")]), gone]), ["b"])
-        assert.deepStrictEqual(yield* find([page([ended("b", { results_url: null })])]), ["b"])
+        assert.deepStrictEqual(yield* find([page([ended("b", { archived_at: "2026-11-20T11:00:00Z" })])]), ["b"])
         const evil = page([ended("b", { results_url: "https://evil.example.com" })])
         assert.deepStrictEqual(yield* find([evil, anthropicError(404, "not_found_error", "no results")]), ["b"])
         assert.deepStrictEqual(yield* find([page([ended("b")]), new Response("not JSON\n")]), ["b"])

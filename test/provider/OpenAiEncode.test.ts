@@ -137,15 +137,9 @@ describe("a chat on /v1/responses", () => {
         { role: "assistant", content: "One moment." },
         { type: "function_call", call_id: "call_2", name: "look", arguments: "{}" },
         { type: "function_call_output", call_id: "call_2", output: [{ type: "input_text", text: "a dog" }] },
-        { type: "message", role: "assistant", content: [{ type: "refusal", refusal: "I will not say." }] },
-        {
-          type: "message",
-          role: "assistant",
-          content: [
-            { type: "output_text", text: "Well.", annotations: [] },
-            { type: "refusal", refusal: "No." }
-          ]
-        }
+        { role: "assistant", content: "I will not say." },
+        { role: "assistant", content: "Well." },
+        { role: "assistant", content: "No." }
       ],
       text: {
         format: { type: "json_schema", name: "answer", description: "d", schema: { type: "object" }, strict: true },
