@@ -28,6 +28,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -42,6 +43,7 @@ import { BuildOptions } from "./BuildOptions.js"
 import type { InputError } from "./InputError.js"
 import * as Disk from "./internal/Disk.js"
 import * as Ledger from "./Ledger.js"
+import * as CancelMark from "./pipeline/CancelMark.js"
 import * as Merge from "./pipeline/Merge.js"
 import * as RunStart from "./pipeline/RunStart.js"
 import * as ShardJourney from "./pipeline/ShardJourney.js"
@@ -209,6 +211,10 @@ const report = (state: RunState): RunReport => ({
 const attempts = (state: RunState): number =>
   Math.max(1, ...[...state.shards.values()].map(({ shard }) => shard.attempt))
 
+/** Whether a wait was only given up, while the batch runs on. */
+const isTimeout = ({ cause }: Exit.Failure<unknown, { readonly _tag: string }>): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error._tag === "PollTimeout")
+
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const ledger = yield* Ledger.Ledger
@@ -222,8 +228,9 @@ const make = Effect.gen(function*() {
    * account is taken when somebody says that it is one.
    */
   const checkAccount = Effect.fn(function*(state: RunState, acceptNewKey: boolean) {
-    const intents = [...state.shards.values()].flatMap(({ intent, raw }) =>
-      intent === null || raw !== null ? [] : [intent.account]
+    // A shard that certainly has no batch can be sent under any account: a wrong key or address is put right by another.
+    const intents = [...state.shards.values()].flatMap(({ intent, raw, status }) =>
+      intent === null || status === "built" || raw !== null ? [] : [intent.account]
     )
     const [before] = intents
     if (before === undefined) return
@@ -261,11 +268,7 @@ const make = Effect.gen(function*() {
       new Build.RunLocation({ directory, runTag: run.runTag }),
       run.options
     )
-    yield* Disk.attempt(
-      "remove",
-      RunDirectory.cancelRequest(directory),
-      () => disk.remove(RunDirectory.cancelRequest(directory))
-    )
+    yield* CancelMark.remove(directory)
     yield* ledger.append(directory, { _tag: "RetryBuilt", attempt, shards })
     tell({ _tag: "RetryBuilt", attempt, rows: tally.retryable, mayBeBilledTwice: tally.missing })
     return yield* ledger.state(directory)
@@ -282,13 +285,18 @@ const make = Effect.gen(function*() {
       (shard) =>
         advanceShard(shard, steps).pipe(
           Effect.tapError((error) =>
-            Effect.sync(() => tell({ _tag: "ShardFailed", shard: shard.shard, detail: error.message }))
+            // The wait is over, and the batch runs on: nothing has failed.
+            error._tag === "PollTimeout"
+              ? Effect.void
+              : Effect.sync(() => tell({ _tag: "ShardFailed", shard: shard.shard, detail: error.message }))
           ),
           Effect.exit
         ),
       { concurrency: options.maxConcurrentJobs ?? "unbounded" }
     )
-    yield* Option.getOrElse(Option.fromNullable(exits.find(Exit.isFailure)), () => Exit.void)
+    const failures = exits.filter(Exit.isFailure)
+    const worst = failures.find((failure) => !isTimeout(failure)) ?? failures[0]
+    if (worst !== undefined) return yield* Effect.failCause(worst.cause)
     const after = yield* ledger.state(directory)
     const complete = [...after.shards.values()].every((shard) => shard.status === "normalized")
     if (!complete || !Step.includes(steps, "normalize")) return after
@@ -325,7 +333,8 @@ const make = Effect.gen(function*() {
     let state = begun.tally !== null && !redone ? begun : yield* settle(begun, rows, options)
     const rounds = options.retries ?? run.retries
     while (Step.includes(steps, "submit") && state.tally !== null && state.tally.retryable > 0) {
-      if (attempts(state) > rounds) break
+      // Whoever cancelled does not want the rows asked again.
+      if (attempts(state) > rounds || (yield* CancelMark.isSet(directory))) break
       state = yield* settle(yield* again(state, rows, state.tally), rows, options)
     }
     return report(state)
@@ -381,8 +390,10 @@ const make = Effect.gen(function*() {
     directory: string,
     description: RunDescription
   ) {
-    const { rows } = yield* ledger.state(directory)
-    if (rows === null) {
+    const before = yield* Effect.catchTag(ledger.state(directory), "RunRejected", () => Effect.succeed(null))
+    // A run that was killed before its first entry was whole has not begun.
+    if (before === null) return yield* begin(source, directory, description, "empty")
+    if (before.rows === null) {
       // Nothing is sent before all is built. Holding it makes sure that nobody is building it now.
       yield* Effect.scoped(ledger.open(directory))
       yield* RunStart.giveUp(directory, "empty")
@@ -485,7 +496,7 @@ const make = Effect.gen(function*() {
     const state = yield* ledger.state(NodePath.resolve(directory))
     if (state.tally !== null) return []
     // First the mark, so that whoever runs this sends nothing more.
-    yield* Disk.replaceFile(RunDirectory.cancelRequest(state.directory), "")
+    yield* CancelMark.set(state.directory)
     const { shards } = yield* ledger.state(state.directory)
     return yield* Effect.forEach(
       [...shards.values()].flatMap(({ ended, snapshot }) => snapshot === null || ended !== null ? [] : [snapshot.id]),

@@ -177,6 +177,10 @@ export const fields = {
   shard_rows: count(),
   shard_bytes: count(),
   max_concurrent_jobs: count(10_000),
+  /** How many times rows that failed are asked again, where that can help. */
+  retries: Schema.Int.pipe(Schema.between(0, 10)).annotations(taking("a whole number from 0 to 10")),
+  /** The key is another one than the run began with, of the same account. */
+  accept_new_key: Schema.Boolean.annotations(taking("true or false")),
   only_step: choice(...Step.literals),
   from_step: choice(...Step.literals),
   to_step: choice(...Step.literals),
@@ -334,7 +338,7 @@ const formatThinking = (thinking: Thinking | undefined) => {
  * @since 0.1.0
  * @category destructors
  */
-export const format = ({ input, options, provider, runId }: RunDescription): string => {
+export const format = ({ input, options, provider, retries, runId }: RunDescription): string => {
   const { defaults } = options
   const settings = {
     input: input.path ?? undefined,
@@ -359,7 +363,8 @@ export const format = ({ input, options, provider, runId }: RunDescription): str
     drop: options.drop.length === 0 ? undefined : options.drop,
     limit_items: options.limitItems,
     shard_rows: options.shardRows,
-    shard_bytes: options.shardBytes
+    shard_bytes: options.shardBytes,
+    retries: retries === 0 ? undefined : retries
   } satisfies { readonly [K in Key]?: unknown }
   const origin = input.path === null ? ` Its rows came from ${input.name}.` : ""
   return `# The configuration of run ${runId}: llm-batch run --config makes the same run again.${origin}\n`

@@ -52,8 +52,10 @@ export class SubmitTag extends Schema.Class<SubmitTag>("llm-batch/SubmitTag")({
   runTag: Schema.String,
   shard: Schema.String,
   sha256: Schema.String,
-  /** Tells apart shards of a provider whose batches carry no tags. */
-  rows: Schema.Int
+  /** With the span of rows, tells apart shards of a provider whose batches carry no tags. */
+  rows: Schema.Int,
+  firstRow: Schema.Int,
+  lastRow: Schema.Int
 }) {}
 
 /**
@@ -63,7 +65,14 @@ export class SubmitTag extends Schema.Class<SubmitTag>("llm-batch/SubmitTag")({
  * @category constructors
  */
 export const submitTag = (shard: Shard): SubmitTag =>
-  new SubmitTag({ runTag: shard.runTag, shard: shard.id, sha256: shard.sha256, rows: shard.rows })
+  new SubmitTag({
+    runTag: shard.runTag,
+    shard: shard.id,
+    sha256: shard.sha256,
+    rows: shard.rows,
+    firstRow: shard.firstRow,
+    lastRow: shard.lastRow
+  })
 
 /**
  * The id of the nth shard of a run, from 1.

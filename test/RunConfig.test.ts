@@ -56,6 +56,8 @@ describe("RunConfig.decode", () => {
     ["poll_interval: 60 s", `eval.yaml:1:1: poll_interval: found the string "60 s". ${time}`],
     ["poll_interval: 0s", `eval.yaml:1:1: poll_interval: found the string "0s". ${time}`],
     ["max_wait: 31d", `eval.yaml:1:1: max_wait: found the string "31d". ${time}`],
+    ["retries: 11", "eval.yaml:1:1: retries: found the number 11. It must be a whole number from 0 to 10."],
+    ["retries: 0.5", "eval.yaml:1:1: retries: found the number 0.5. It must be a whole number from 0 to 10."],
     ["mode: sync", "eval.yaml:1:1: mode: found the string \"sync\". It must be batch."],
     ["dry_run: maybe", "eval.yaml:1:1: dry_run: found the string \"maybe\". It must be true or false."],
     [
@@ -79,7 +81,7 @@ describe("RunConfig.decode", () => {
 })
 
 describe("RunConfig.format", () => {
-  const description = (options: BuildOptions) =>
+  const description = (options: BuildOptions, retries = 0) =>
     new RunDescription({
       runId: "r1",
       runTag: "abcdefghij",
@@ -91,7 +93,8 @@ describe("RunConfig.format", () => {
         columns: ["a", "b"],
         bytes: 9
       }),
-      options
+      options,
+      retries
     })
 
   it("writes what makes the same run again", () => {
@@ -113,7 +116,8 @@ describe("RunConfig.format", () => {
         drop: ["top_k"],
         limitItems: 3,
         shardRows: 2
-      })
+      }),
+      3
     ))
     assert.deepStrictEqual(decoded(text), {
       input: "/data/in.csv",
@@ -133,7 +137,8 @@ describe("RunConfig.format", () => {
       var: { x: "1" },
       drop: ["top_k"],
       limit_items: 3,
-      shard_rows: 2
+      shard_rows: 2,
+      retries: 3
     })
   })
 

@@ -2,6 +2,8 @@
  * Goes on with a run that is built: asks before anything is sent, shows what happens, tells where the run stands in the
  * end, and what is still running when it is interrupted.
  */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as NodePath from "node:path"
 import * as NodeReadline from "node:readline"
@@ -9,6 +11,7 @@ import * as Answers from "../Answers.js"
 import * as Ledger from "../Ledger.js"
 import * as Manifest from "../Manifest.js"
 import { Pipeline, type RunReport } from "../Pipeline.js"
+import * as CancelMark from "../pipeline/CancelMark.js"
 import type { RunConfig } from "../RunConfig.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { Progress } from "../RunEvent.js"
@@ -16,8 +19,10 @@ import type { RunState } from "../RunState.js"
 import * as Step from "../Step.js"
 import * as Display from "./Display.js"
 import { Ending, exitCode } from "./Ending.js"
+import * as Failure from "./Failure.js"
 import { Output } from "./Output.js"
 import * as Report from "./Report.js"
+import * as Settings from "./Settings.js"
 import * as Summary from "./Summary.js"
 
 /** Shows what happens in a run while it happens. */
@@ -47,12 +52,18 @@ export const confirm = (question: string): Effect.Effect<boolean> =>
     return Effect.sync(() => lines.close())
   })
 
-/** Asks before something is paid for, where there is somebody to ask. */
+/** Whether nobody is to be asked before something is paid for, or nobody is there. */
+const isSilent = Effect.fn(function*({ json, replay_dir, yes }: RunConfig) {
+  const { interactive } = yield* Output
+  return !interactive || yes === true || json === true || replay_dir !== undefined
+})
+
+/** Asks before batches are made of what was built. */
 const confirmSending = Effect.fn(function*(state: RunState, settings: RunConfig, steps: Step.Steps) {
-  const { interactive, say } = yield* Output
+  const { say } = yield* Output
   const unsent = Report.unsent(state)
-  const silent = !interactive || settings.yes === true || settings.json === true || settings.replay_dir !== undefined
-  if (silent || unsent.length === 0 || !Step.includes(steps, "submit")) return
+  if ((yield* isSilent(settings)) || unsent.length === 0 || !Step.includes(steps, "submit")) return
+  if (yield* CancelMark.isSet(state.directory)) return
   yield* say(Report.summary(state))
   if (yield* confirm(`Send ${Report.count(unsent.length, "batch", "batches")} to ${state.run.provider}?`)) return
   const later = Report.command("resume", state.directory)
@@ -62,6 +73,25 @@ const confirmSending = Effect.fn(function*(state: RunState, settings: RunConfig,
         + `Or remove the directory: rm -r ${Report.quoted(Report.path(state.directory))}`
       : `Nothing more was sent. Go on later: ${later}`
   )
+  return yield* new Ending({ code: exitCode.failed })
+})
+
+/** Asks before rows are asked again. */
+const confirmRetry = Effect.fn(function*({ directory, run, tally }: RunState, settings: RunConfig) {
+  const { say } = yield* Output
+  // What is not finished is refused by the pipeline, which says so.
+  if (tally === null) return
+  if (tally.retryable === 0) {
+    return yield* say(
+      tally.complete
+        ? "Every row is answered: there is nothing to ask again."
+        : `Asking again helps none of the rows without an answer: ${Report.path(RunDirectory.failures(directory))}`
+    )
+  }
+  if (yield* isSilent(settings)) return
+  const twice = tally.missing === 0 ? "" : ` ${Report.billedTwice(tally)}`
+  if (yield* confirm(`Ask ${run.provider} again for ${Report.count(tally.retryable, "row")}?${twice}`)) return
+  yield* say("Nothing was sent.")
   return yield* new Ending({ code: exitCode.failed })
 })
 
@@ -128,31 +158,65 @@ const conclude = Effect.fn(function*(state: RunState, settings: RunConfig, steps
     : undefined
 })
 
+/** What stopped shards was told when it did: in the end it is only said how many they are. */
+const tellStopped = Effect.fn(function*(state: RunState, stopped: number) {
+  const { say } = yield* Output
+  yield* say(
+    `error: ${Report.number(stopped)} of ${Report.count(state.shards.size, "shard")} stopped, as told above. `
+      + `When that is put right: ${Report.command("resume", state.directory)}`
+  )
+})
+
 /** How a run is gone on with. */
 export interface Options {
   readonly settings: RunConfig
   readonly steps: Step.Steps
+  /** The rows of a finished run that a retry can help are asked again. */
+  readonly again?: boolean
   /** One step was asked for by its own command: a batch that runs after `submit` is what was wanted. */
   readonly stage?: boolean
 }
 
 /** Goes on with a run from wherever it stands, as far as the steps say. */
 export const advance = Effect.fn("cli.advance")(
-  function*(given: string, { settings, stage = false, steps }: Options) {
+  function*(given: string, { again = false, settings, stage = false, steps }: Options) {
     const directory = NodePath.resolve(given)
+    const json = settings.json === true
     const ledger = yield* Ledger.Ledger
     const pipeline = yield* Pipeline
     const { say } = yield* Output
     const before = yield* ledger.state(directory)
-    const state = yield* confirmSending(before, settings, steps).pipe(
-      Effect.zipRight(displayed(
-        pipeline.resume(directory, { steps, maxConcurrentJobs: settings.max_concurrent_jobs }),
-        settings.json === true,
-        before
-      )),
+    const options = { ...Settings.advanceOptions(settings), steps }
+    const stopped = new Map<string, string>()
+    const going = Effect.flatMap(Progress, ({ tell }) =>
+      Effect.provideService(
+        again ? pipeline.retry(directory, options) : pipeline.resume(directory, options),
+        Progress,
+        {
+          tell: (event) => {
+            if (event._tag === "ShardFailed") stopped.set(event.shard.id, event.detail)
+            tell(event)
+          }
+        }
+      ))
+    const state = yield* (again ? confirmRetry(before, settings) : confirmSending(before, settings, steps)).pipe(
+      Effect.zipRight(displayed(going, json, before)),
       Effect.map((report) => report.state),
-      Effect.catchTag("PollTimeout", (timeout) => Effect.zipRight(say(timeout.message), ledger.state(directory))),
-      Effect.onInterrupt(() => tellInterrupted(directory, settings.json === true))
+      Effect.catchTag("PollTimeout", ({ waitedMillis }) =>
+        Effect.zipRight(
+          say(`The longest wait is over, after ${Duration.format(waitedMillis)}: not every batch has ended.`),
+          ledger.state(directory)
+        )),
+      Effect.catchAll((error) =>
+        Effect.gen(function*() {
+          if (json || ![...stopped.values()].includes(error.message)) return yield* Effect.fail(error)
+          const after = yield* ledger.state(directory)
+          if (after.shards.size === 1) return yield* Effect.fail(error)
+          yield* tellStopped(after, stopped.size)
+          return yield* new Ending({ code: Failure.make(Cause.fail(error)).code })
+        })
+      ),
+      Effect.onInterrupt(() => tellInterrupted(directory, json))
     )
     return yield* conclude(state, settings, steps, stage)
   }

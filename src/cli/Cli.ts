@@ -18,8 +18,10 @@ import { clean } from "./command/Clean.js"
 import { demo } from "./command/Demo.js"
 import { emulator } from "./command/Emulator.js"
 import { list } from "./command/List.js"
+import { reconcile } from "./command/Reconcile.js"
 import { results } from "./command/Results.js"
 import { resume } from "./command/Resume.js"
+import { retry } from "./command/Retry.js"
 import { run } from "./command/Run.js"
 import { fetch, normalize, poll, submit } from "./command/Stages.js"
 import { status } from "./command/Status.js"
@@ -33,10 +35,12 @@ const name = "llm-batch"
 const commands = [
   run,
   resume,
+  retry,
   status,
   results,
   list,
   cancel,
+  reconcile,
   clean,
   build,
   submit,

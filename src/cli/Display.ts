@@ -150,14 +150,17 @@ const blockOf = (view: RunView, now: number, columns: number): ReadonlyArray<Lin
   return [
     ...(view.shards.size > shardLines ? [phaseLine(view.shards.values())] : [...view.shards.values()].map(shardLine)),
     barLine(view, now, columns),
-    ...view.waits(now).slice(0, waitLines).map(({ text, timed, until }): Line => [
-      [`waiting${timed ? ` ${Report.elapsed(until - now)}` : ""}: ${text}`, Ansi.yellow]
+    ...view.waits(now).slice(0, waitLines).map(({ text, timed, until, what }): Line => [
+      [`${what}${timed ? ` ${Report.elapsed(until - now)}` : ""}: ${text}`, Ansi.yellow]
     ])
   ]
 }
 
-/** What stays to be read above the block, or between plain lines. */
-const noticeOf = (event: RunEvent): Segment | undefined => {
+/**
+ * What stays to be read above the block, or between plain lines. What stops the only shard of a run is told when the
+ * run ends, which is now.
+ */
+const noticeOf = (event: RunEvent, alone: boolean): Segment | undefined => {
   switch (event._tag) {
     case "Notice":
       return [`note: ${event.text}`]
@@ -173,7 +176,20 @@ const noticeOf = (event: RunEvent): Segment | undefined => {
         Ansi.yellow
       ]
     case "ShardFailed":
-      return [`shard ${event.shard.id} stopped: ${event.detail}`, Ansi.red]
+      return alone
+        ? undefined
+        : [`shard ${event.shard.id} stopped: ${Report.local(event.detail, event.shard.directory)}`, Ansi.red]
+    case "RetryBuilt":
+      return [
+        `asking again for ${Report.count(event.rows, "row")} (attempt ${event.attempt})${
+          event.mayBeBilledTwice === 0
+            ? ""
+            : `; ${Report.number(event.mayBeBilledTwice)} of them ${
+              event.mayBeBilledTwice === 1 ? "was" : "were"
+            } missing and may be charged twice`
+        }`,
+        Ansi.yellow
+      ]
     default:
       return undefined
   }
@@ -242,13 +258,14 @@ class Log {
   /** Tells of an event that the model has taken. */
   tell(event: RunEvent, now: number): void {
     if (!this.view.building) this.tellBuilt(now)
-    const notice = noticeOf(event)
+    const notice = noticeOf(event, this.view.shards.size === 1)
     if (notice !== undefined) this.line(now, notice[0])
     const line = this.lineOf(event)
     if (line !== undefined) this.line(now, line)
     const tenths = Math.floor(percent(this.view) / 10)
-    if (tenths <= this.tenths || this.view.building) return
+    const risen = tenths > this.tenths
     this.tenths = tenths
+    if (!risen || this.view.building) return
     const { done, rows } = this.view
     this.line(
       now,
@@ -288,7 +305,9 @@ class Log {
             Report.count(event.batch.shard.rows, "row")
           }`
       case "SubmitWaiting":
-        return `shard ${event.shard.id}: waiting ${Report.elapsed(event.waitMillis)}: ${event.detail}`
+        return `shard ${event.shard.id}: ${
+          event.waitMillis > 0 ? `waiting ${Report.elapsed(event.waitMillis)}` : "trying again"
+        }: ${event.detail}`
       case "PollTrouble":
         if (event.detail === this.trouble) return undefined
         this.trouble = event.detail
@@ -347,7 +366,7 @@ export const make = (
     return {
       tell: (event: RunEvent) => {
         view.take(event, now())
-        const notice = noticeOf(event)
+        const notice = noticeOf(event, view.shards.size === 1)
         if (notice !== undefined) terminal.notice(notice)
       }
     }

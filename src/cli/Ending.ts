@@ -14,7 +14,10 @@ export const exitCode = {
   interrupted: 130
 } as const
 
+/** An exit code. */
+export type ExitCode = typeof exitCode[keyof typeof exitCode]
+
 /** The exit code of a command that has told everything. */
 export class Ending extends Data.TaggedError("Ending")<{
-  readonly code: typeof exitCode[keyof typeof exitCode]
+  readonly code: ExitCode
 }> {}

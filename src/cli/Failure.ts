@@ -9,13 +9,14 @@ import * as Either from "effect/Either"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { exitCode } from "./Ending.js"
+import { type ExitCode, exitCode } from "./Ending.js"
+import * as Report from "./Report.js"
 
 /** A failure as it is told. */
 export interface Failure {
   readonly type: string
   readonly message: string
-  readonly code: number
+  readonly code: ExitCode
 }
 
 /** What nobody can have a key for, or an address, before it is put right: found before any call is made. */
@@ -36,8 +37,15 @@ const textOf = (document: HelpDoc.HelpDoc): string => {
   return span._tag === "Text" ? span.value : withoutColor(HelpDoc.toAnsiText(document)).trim()
 }
 
-const messageOf = (error: unknown): string =>
-  Predicate.hasProperty(error, "message") && typeof error.message === "string" ? error.message : String(error)
+const messageOf = (error: unknown): string => {
+  const message = Predicate.hasProperty(error, "message") && typeof error.message === "string"
+    ? error.message
+    : String(error)
+  return Report.local(
+    message,
+    Predicate.hasProperty(error, "directory") && typeof error.directory === "string" ? error.directory : undefined
+  )
+}
 
 const ofError = (error: unknown): Failure => {
   if (ValidationError.isValidationError(error)) {

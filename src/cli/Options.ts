@@ -143,7 +143,10 @@ const flags = {
     description: "A field to leave out where a model or endpoint cannot take it; may be given several times"
   }),
   limit_items: one("limit_items", { value: "COUNT", description: "Takes the first rows only", read: toNumber }),
-  run_dir: one("run_dir", { value: "DIR", description: "The run directory; experiments/run_<id> by default" }),
+  run_dir: one("run_dir", {
+    value: "DIR",
+    description: "The run directory; experiments/run_<id> by default. A run of this input in it is gone on with"
+  }),
   run_id: one("run_id", { value: "ID", description: "The run's name; the time it begins by default" }),
   output: one("output", {
     aliases: ["o"],
@@ -174,6 +177,11 @@ const flags = {
     description: "The most batches with the provider at a time",
     read: toNumber
   }),
+  retries: one("retries", {
+    value: "COUNT",
+    description: "How many times rows that failed are asked again, where that can help: 0 to 10; 0 by default",
+    read: toNumber
+  }),
   only_step: one("only_step", { value: "STEP", description: "build, submit, poll, fetch or normalize, and no other" }),
   from_step: one("from_step", { value: "STEP", description: "The first step to take" }),
   to_step: one("to_step", { value: "STEP", description: "The last step to take" }),
@@ -181,6 +189,7 @@ const flags = {
   no_wait: on("no_wait", "Returns when the batches are submitted"),
   json: on("json", "Prints one JSON object on standard output"),
   yes: on("yes", "Does not ask before sending", "y"),
+  accept_new_key: on("accept_new_key", "Goes on with another API key than the run began with, of the same account"),
   skip_prepare: on("skip_prepare", "Uses the rows that the run directory has, where it has any"),
   skip_build: on("skip_build", "Uses the shards that the run directory has, where it has any")
 } satisfies { readonly [K in RunConfig.Key]?: Options.Options<RunConfig.RunConfig> }
@@ -225,6 +234,9 @@ export const building = [
 
 /** How patient a run is. */
 export const waiting = ["poll_interval", "max_wait", "settle_time", "max_concurrent_jobs"] as const
+
+/** How a run is gone on with, whatever is left of it to do. */
+export const goingOn = ["output", "yes", "json", "no_wait", ...waiting, "accept_new_key"] as const
 
 /** The configuration file. */
 export const config = Options.text("config").pipe(

@@ -5,6 +5,7 @@ import * as NodePath from "node:path"
 import * as Manifest from "../Manifest.js"
 import * as RunDirectory from "../RunDirectory.js"
 import type { RunState, ShardState } from "../RunState.js"
+import type { Tally } from "../Tally.js"
 
 /** A number as people read it. */
 export const number = (value: number): string => value.toLocaleString("en")
@@ -42,6 +43,21 @@ export const quoted = (argument: string): string =>
 /** A command that goes on with a run. */
 export const command = (verb: string, directory: string): string => `llm-batch ${verb} ${quoted(path(directory))}`
 
+/**
+ * A message with its paths as one would type them here, those in the commands that it names too. `directory` is the
+ * run's, where it is known.
+ */
+export const local = (message: string, directory?: string): string => {
+  const here = NodePath.resolve("x").slice(0, -1)
+  const typed = directory === undefined || directory === "" ? message : message.split(directory).reduce(
+    (before, after) =>
+      before + (/\bllm-batch [a-z]+ $/.test(before) ? quoted(path(directory)) : path(directory)) + after
+  )
+  return here === "/" ? typed : typed.split(here).reduce(
+    (before, after) => before + (/(?:^|[\s"'(])$/.test(before) ? "" : here) + after
+  )
+}
+
 /** Lines of columns, each as wide as its widest cell. */
 export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
   const widths: Array<number> = []
@@ -59,6 +75,23 @@ export const live = (state: RunState): ReadonlyArray<ShardState> =>
 export const uncertain = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ status }) => status === "uploaded" || status === "unanswered")
 
+/** The shards that nothing was ever sent of. */
+export const untouched = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ ended, status }) => status === "built" && ended === null)
+
+/** The shards that ended without being sent, since the run was cancelled. */
+export const neverSent = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ ended }) => ended?.snapshot.providerStatus === "never sent")
+
+/** The shards that ask rows again, and how often rows were asked at most. */
+export const askedAgain = (state: RunState) => {
+  const shards = shardsOf(state).filter(({ shard }) => shard.attempt > 1)
+  return {
+    rows: shards.reduce((sum, { shard }) => sum + shard.rows, 0),
+    attempts: shards.reduce((most, { shard }) => Math.max(most, shard.attempt), 1)
+  }
+}
+
 /** What is to be said of shards of which nobody knows yet whether they have a batch. */
 export const doubt = (shards: number): string =>
   `Of ${count(shards, "shard")} it is not known yet whether a batch was made; resume looks before it sends.`
@@ -66,6 +99,10 @@ export const doubt = (shards: number): string =>
 /** The shards that have no batch as far as the journal knows. */
 export const unsent = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ snapshot }) => snapshot === null)
+
+/** What asking again for missing rows can cost. */
+export const billedTwice = ({ missing }: Tally): string =>
+  `${number(missing)} of them ${missing === 1 ? "was" : "were"} missing from the results, and may be charged twice.`
 
 const distinct = (values: ReadonlyArray<string>): string => {
   const names = [...new Set(values)]
@@ -80,11 +117,11 @@ export const models = (state: RunState): string =>
 
 /** What is about to be sent. */
 export const summary = (state: RunState): string => {
-  const shards = shardsOf(state)
+  const shards = unsent(state)
   const size = shards.reduce((sum, { shard }) => sum + shard.bytes, 0)
   return table([
     ["Input", state.run.input.name],
-    ["Rows", number(state.rows ?? 0)],
+    ["Rows", number(shards.reduce((sum, { shard }) => sum + shard.rows, 0))],
     ["Batches", `${number(shards.length)} (${bytes(size)})`],
     ["Provider", `${state.run.provider}, ${distinct(shards.map(({ shard }) => shard.endpoint))}`],
     ["Model", models(state)],

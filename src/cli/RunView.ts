@@ -22,6 +22,7 @@ export interface ShardView {
 
 /** Something that holds the run up. */
 export interface Hindrance {
+  readonly what: "waiting" | "trying again"
   readonly text: string
   /** When it is over, or believed to be; in milliseconds. */
   readonly until: number
@@ -37,6 +38,9 @@ const doneOf = ({ counts, ending }: BatchSnapshot, shard: Shard): number =>
     ? Math.min(shard.rows, counts.succeeded + counts.errored + counts.expired + counts.cancelled)
     : shard.rows
 
+/** Whether the rows of a shard are those of others, asked again. */
+const isAskedAgain = (shard: Shard): boolean => shard.attempt > 1
+
 /** A point from which, or up to which, the rate of rows is measured. */
 interface Mark {
   readonly at: number
@@ -49,7 +53,7 @@ export class RunView {
   /** Whether rows are being built, as far as is known. */
   building = false
   rowsBuilt = 0
-  /** The run's rows, and those of them that are done. */
+  /** The run's rows, and those of them that are done: rows that are asked again are not. */
   rows = 0
   done = 0
   private readonly hindrances = new Map<string, Hindrance>()
@@ -73,24 +77,28 @@ export class RunView {
         this.rowsBuilt = event.rows
         return
       case "ShardBuilt":
-        this.building = true
+        if (!isAskedAgain(event.shard)) this.building = true
         this.at(event.shard)
         return
       case "BytesSent": {
         const view = this.submitting(event.shard, "sending")
         view.sent = event.bytes
+        if (this.hindrances.get(event.shard.id)?.what === "trying again") this.hindrances.delete(event.shard.id)
         return
       }
-      case "SubmitWaiting":
+      case "SubmitWaiting": {
         this.submitting(event.shard, "waiting")
+        const timed = event.waitMillis > 0
         this.hindrances.set(event.shard.id, {
+          what: timed ? "waiting" : "trying again",
           text: `shard ${event.shard.id}: ${event.detail}`,
-          until: now + event.waitMillis,
-          timed: true
+          until: now + (timed ? event.waitMillis : troubleMillis),
+          timed
         })
         return
+      }
       case "PollTrouble":
-        this.hindrances.set("", { text: event.detail, until: now + troubleMillis, timed: false })
+        this.hindrances.set("", { what: "waiting", text: event.detail, until: now + troubleMillis, timed: false })
         return
       case "BatchCreated":
       case "BatchObserved":
@@ -104,14 +112,13 @@ export class RunView {
         })
       case "ShardNormalized":
         return this.progress(event.shard, now, (view) => this.finish(view))
-      case "RetryBuilt":
-        return
       case "ShardFailed":
         this.hindrances.delete(event.shard.id)
         this.at(event.shard).phase = "stopped"
         return
       case "Notice":
       case "DownloadRepeated":
+      case "RetryBuilt":
       case "RunFinished":
     }
   }
@@ -149,7 +156,13 @@ export class RunView {
     if (known !== undefined) return known
     const view: ShardView = { shard, batchId: null, phase: "built", sent: 0, done: 0, expiresAt: null }
     this.shards.set(shard.id, view)
-    this.rows += shard.rows
+    if (isAskedAgain(shard)) {
+      this.done -= shard.rows
+      this.first = null
+      this.last = null
+    } else {
+      this.rows += shard.rows
+    }
     return view
   }
 

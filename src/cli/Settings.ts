@@ -10,7 +10,7 @@ import * as Answers from "../Answers.js"
 import { InputError } from "../InputError.js"
 import * as Disk from "../internal/Disk.js"
 import { describe } from "../internal/RowErrors.js"
-import type { RunOptions } from "../Pipeline.js"
+import type { AdvanceOptions, RunOptions } from "../Pipeline.js"
 import { isJsonObject, RequestDefaults, type Thinking } from "../Request.js"
 import * as RunConfig from "../RunConfig.js"
 import type { DiskError } from "../RunError.js"
@@ -126,6 +126,11 @@ const thinking = (setting: NonNullable<RunConfig.RunConfig["thinking"]>): Thinki
   return setting === "off" ? { type: "disabled" } : { type: "enabled", budget_tokens: setting }
 }
 
+/** How the pipeline is to go on. */
+export const advanceOptions = (
+  { accept_new_key, max_concurrent_jobs, retries }: RunConfig.RunConfig
+): AdvanceOptions => ({ maxConcurrentJobs: max_concurrent_jobs, retries, acceptNewKey: accept_new_key })
+
 /** What the pipeline is to do with the rows. */
 export const runOptions = Effect.fn("Settings.runOptions")(function*(settings: RunConfig.RunConfig) {
   const { id_column, limit_items, max_tokens, reasoning_effort, shard_bytes, shard_rows, top_p } = settings
@@ -145,7 +150,7 @@ export const runOptions = Effect.fn("Settings.runOptions")(function*(settings: R
     defaults,
     directory: settings.run_dir,
     runId: settings.run_id,
-    maxConcurrentJobs: settings.max_concurrent_jobs,
+    ...advanceOptions(settings),
     ...(settings.endpoint === undefined ? {} : { endpoint: yield* Providers.endpointPath(settings.endpoint) }),
     ...(id_column === undefined ? {} : { idColumn: id_column }),
     ...(settings.var === undefined ? {} : { variables: settings.var }),

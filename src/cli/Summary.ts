@@ -6,7 +6,7 @@ import * as Manifest from "../Manifest.js"
 import type { RunReport } from "../Pipeline.js"
 import * as RunDirectory from "../RunDirectory.js"
 import type { RunState } from "../RunState.js"
-import type { Tally } from "../Tally.js"
+import * as Tally from "../Tally.js"
 import * as Report from "./Report.js"
 
 type Row = readonly [name: string, value: string, remark?: string]
@@ -18,7 +18,7 @@ const shown = (rows: ReadonlyArray<readonly [name: string, count: number, remark
 
 const share = (part: number, all: number): string => `${(Math.floor(part * 1_000 / all) / 10).toFixed(1)} %`
 
-const outcomes = (tally: Tally): ReadonlyArray<Row> => [
+const outcomes = (tally: Tally.Tally): ReadonlyArray<Row> => [
   ["rows", Report.number(tally.rows)],
   ...(tally.rows === 0
     ? []
@@ -39,7 +39,7 @@ const outcomes = (tally: Tally): ReadonlyArray<Row> => [
   ])
 ]
 
-const tokens = ({ tokens: { cached, completion, prompt, reasoning } }: Tally): ReadonlyArray<Row> => [
+const tokens = ({ tokens: { cached, completion, prompt, reasoning } }: Tally.Tally): ReadonlyArray<Row> => [
   [
     "tokens read",
     Report.number(prompt),
@@ -68,20 +68,37 @@ const batches = (count: number): string => Report.count(count, "batch", "batches
 
 const title = (state: RunState, what: string): string => `${state.run.provider}, ${Report.models(state)}: ${what}`
 
-const finished = ({ directory, failures, results, state }: RunReport, tally: Tally): ReadonlyArray<string> => {
+const attempts = (state: RunState): ReadonlyArray<Row> => {
+  const { attempts, rows } = Report.askedAgain(state)
+  return attempts === 1 ? [] : [["attempts", Report.number(attempts), `${Report.count(rows, "row")} asked again`]]
+}
+
+const finished = (
+  { directory, failures, results, state }: RunReport,
+  tally: Tally.Tally
+): ReadonlyArray<string> => {
   const took = Report.elapsed(DateTime.distance(state.startedAt, state.updatedAt))
+  const unsent = Report.neverSent(state).length
+  const sent = batches(state.shards.size - unsent)
   return [
-    title(state, `finished, ${batches(state.shards.size)} in ${took}`),
+    title(state, `finished, ${unsent === 0 ? sent : `${sent} and ${Report.number(unsent)} never sent,`} in ${took}`),
     "",
-    ...table([...outcomes(tally), ...tokens(tally)]),
+    ...table([...attempts(state), ...outcomes(tally), ...tokens(tally)]),
     "",
     ...files([
       ["results", results],
       ...(tally.complete ? [] : [["failures", failures]] as const),
+      ...(Tally.hasAnomalies(tally) ? [["anomalies", RunDirectory.anomalies(directory)]] as const : []),
       ["run", directory]
     ]),
     "",
-    `Answers beside the input's columns: ${Report.command("results", directory)} --format csv`
+    `Answers beside the input's columns: ${Report.command("results", directory)} --format csv`,
+    ...(tally.retryable === 0
+      ? []
+      : [
+        `Ask again for ${Report.count(tally.retryable, "row")}: ${Report.command("retry", directory)}`,
+        ...(tally.missing === 0 ? [] : [Report.billedTwice(tally)])
+      ])
   ]
 }
 
@@ -109,7 +126,7 @@ const unfinished = ({ directory, state }: RunReport): ReadonlyArray<string> => {
   return [
     title(state, `not finished, ${rows} in ${batches(shards.length)}`),
     "",
-    ...table([...stages].map(([stage, count]): Row => [stage, Report.number(count)])),
+    ...table([...attempts(state), ...[...stages].map(([stage, count]): Row => [stage, Report.number(count)])]),
     "",
     ...files([["run", directory]]),
     "",

@@ -142,7 +142,8 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
         const error = failure.value
         if (error.reason === "auth") return yield* error
         yield* tellTrouble(error)
-        if (isTransient(error)) return retryAfter(error)
+        // A list that is not to be had must not keep anybody from asking for the batches one by one.
+        if (error.reason === "rate-limited") return retryAfter(error)
       }
     }
     return yield* singleRound(unseen)

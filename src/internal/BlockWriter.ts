@@ -7,20 +7,23 @@ import { writeAll } from "./Disk.js"
 /** A UTF-16 code unit becomes at most three bytes of UTF-8. */
 const longestUnit = 3
 
+/** Where the buffer begins: a run of many small shards has many writers. */
+const smallestBuffer = 1 << 12
+
 /** A file being written. Its methods throw what the disk throws. */
 export class BlockWriter {
-  private readonly buffer: Buffer
+  private buffer: Buffer
   private used = 0
   private flushed = 0
   private open = true
 
-  /** `onFlush` sees every byte once, in order, before it is written. */
+  /** `size` is what the buffer may grow to; `onFlush` sees every byte once, in order, before it is written. */
   constructor(
     private readonly handle: Disk.Handle,
-    size: number,
+    private readonly size: number,
     private readonly onFlush: (bytes: Uint8Array) => void = () => undefined
   ) {
-    this.buffer = Buffer.allocUnsafe(size)
+    this.buffer = Buffer.allocUnsafe(Math.min(size, smallestBuffer))
   }
 
   /** Where the next byte will be, from the start of the file. */
@@ -31,24 +34,18 @@ export class BlockWriter {
   /** Appends text as UTF-8. */
   text(text: string): void {
     const most = text.length * longestUnit
-    if (most > this.buffer.length - this.used) {
-      this.flush()
-      if (most > this.buffer.length) {
-        this.write(Buffer.from(text))
-        return
-      }
+    if (most > this.buffer.length - this.used && !this.makeRoom(most)) {
+      this.write(Buffer.from(text))
+      return
     }
     this.used += this.buffer.write(text, this.used)
   }
 
   /** Appends bytes. */
   bytes(bytes: Uint8Array): void {
-    if (bytes.length > this.buffer.length - this.used) {
-      this.flush()
-      if (bytes.length > this.buffer.length) {
-        this.write(bytes)
-        return
-      }
+    if (bytes.length > this.buffer.length - this.used && !this.makeRoom(bytes.length)) {
+      this.write(bytes)
+      return
     }
     this.buffer.set(bytes, this.used)
     this.used += bytes.length
@@ -75,6 +72,18 @@ export class BlockWriter {
     if (!this.open) return
     this.open = false
     this.handle.close()
+  }
+
+  /** Makes room for so many more bytes; without success, when they are more than the buffer may ever hold. */
+  private makeRoom(bytes: number): boolean {
+    if (this.used + bytes > this.size) this.flush()
+    if (bytes > this.size) return false
+    if (this.used + bytes > this.buffer.length) {
+      const grown = Buffer.allocUnsafe(Math.min(this.size, Math.max(2 * this.buffer.length, this.used + bytes)))
+      this.buffer.copy(grown, 0, 0, this.used)
+      this.buffer = grown
+    }
+    return true
   }
 
   private write(bytes: Uint8Array): void {

@@ -54,7 +54,8 @@ export interface Service {
   readonly freeBytes: (path: string) => number
 }
 
-const codeOf = (error: unknown): string | undefined =>
+/** The system's code of what a disk operation threw; `undefined` for anything else. */
+export const codeOf = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string" ? error.code : undefined
 
 /** Names what a disk operation threw; anything without a system's code is a bug, and thrown on. */

@@ -16,12 +16,11 @@ import { HttpProxyAgent } from "http-proxy-agent"
 import { HttpsProxyAgent } from "https-proxy-agent"
 import * as http from "node:http"
 import * as https from "node:https"
-import type * as net from "node:net"
-import { finished, PassThrough, pipeline, type Readable, type Transform } from "node:stream"
 import * as tls from "node:tls"
-import * as zlib from "node:zlib"
 import { getProxyForUrl } from "proxy-from-env"
+import * as HttpContent from "./HttpContent.js"
 import * as HttpPayload from "./HttpPayload.js"
+import * as HttpUpload from "./HttpUpload.js"
 
 /**
  * What the SDKs take as their `fetch` option.
@@ -186,8 +185,6 @@ interface Call {
   readonly reuse: boolean
 }
 
-const pieceBytes = 65_536
-
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
 
 const bodilessStatuses = new Set([204, 205, 304])
@@ -250,9 +247,9 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
     const { body, headers, method, signal, url } = call
     const closing = new AbortController()
     let request: http.ClientRequest
-    let upload: Upload | undefined
+    let upload: HttpUpload.HttpUpload | undefined
     let message: http.IncomingMessage | undefined
-    let reader: Reader | undefined
+    let reader: HttpContent.HttpContent | undefined
     let connected = false
     let over = false
 
@@ -328,7 +325,7 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
 
     signal?.addEventListener("abort", onAbort, { once: true })
     request.on("socket", (socket) => {
-      if (body !== undefined) ignoreBrokenPipe(socket)
+      if (body !== undefined) HttpUpload.ignoreBrokenPipe(socket)
       const connect = () => {
         connected = true
       }
@@ -364,7 +361,7 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
       try {
         const responseHeaders = headersOf(incoming)
         const bodiless = method === "HEAD" || bodilessStatuses.has(status)
-        reader = makeReader(bodiless ? incoming : decoded(incoming, responseHeaders), {
+        reader = HttpContent.make(bodiless ? incoming : HttpContent.decoded(incoming, responseHeaders), {
           onEnd: () => {
             if (over) return
             if (upload?.ended() === false) close()
@@ -392,7 +389,7 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
       request.end()
     } else {
       const length = headers.get("content-length")
-      upload = startUpload(request, body.stream, {
+      upload = HttpUpload.start(request, body.stream, {
         length: length === null ? undefined : Number(length),
         onSent: settings.onSent,
         onError: (problem, cause) => fail(failure(problem, "ERR_REQUEST_BODY", cause))
@@ -400,188 +397,9 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
     }
   })
 
-/**
- * Lets the reading side tell what became of a connection whose server has stopped listening. It may hold an answer that
- * came before; the writing side's error would destroy the socket, and the answer with it.
- */
-const ignoreBrokenPipe = (socket: net.Socket): void => {
-  const lenient = (callback: (error?: Error | null) => void) => (error?: Error | null) =>
-    callback(error && ["EPIPE", "ECONNRESET"].includes(codeOf(error)) ? null : error)
-  const write = socket._write.bind(socket)
-  socket._write = (chunk, encoding, callback) => write(chunk, encoding, lenient(callback))
-  const writeMany = socket._writev?.bind(socket)
-  if (writeMany !== undefined) socket._writev = (chunks, callback) => writeMany(chunks, lenient(callback))
-}
-
-interface Upload {
-  /** How many bytes the system has taken. */
-  readonly sent: () => number
-  /** Whether everything has been sent. */
-  readonly ended: () => boolean
-  /** Sends nothing more and lets go of the source. */
-  readonly stop: () => void
-}
-
-/** Sends a stream, never holding more than one of its chunks, and reading the next only when the system took it. */
-const startUpload = (
-  request: http.ClientRequest,
-  stream: ReadableStream<unknown>,
-  options: {
-    readonly length: number | undefined
-    readonly onSent: (bytes: number) => void
-    readonly onError: (problem: string, cause?: unknown) => void
-  }
-): Upload => {
-  const { length, onError, onSent } = options
-  const source = stream.getReader()
-  let sent = 0
-  let ended = false
-  let stopped = false
-  let wake = () => {}
-
-  // The event loop goes round before each write, so that an answer is seen though the system takes all that is written.
-  const write = (piece: Uint8Array) =>
-    new Promise<void>((resolve) => {
-      wake = resolve
-      setImmediate(() => {
-        if (stopped) return
-        request.write(piece, (error) => {
-          if (error) stopped = true
-          resolve()
-        })
-      })
-    })
-  const pump = async () => {
-    for (;;) {
-      const next = await source.read()
-      if (stopped) return
-      if (next.done) break
-      const chunk = bytesOf(next.value)
-      if (length !== undefined && sent + chunk.length > length) {
-        return onError(`the body is longer than its content-length of ${length}`)
-      }
-      for (let start = 0; start < chunk.length; start += pieceBytes) {
-        const piece = chunk.subarray(start, start + pieceBytes)
-        await write(piece)
-        if (stopped) return
-        sent += piece.length
-        onSent(piece.length)
-      }
-    }
-    if (length !== undefined && sent !== length) {
-      return onError(`the body ended after ${sent} bytes, its content-length is ${length}`)
-    }
-    ended = true
-    request.end()
-  }
-  pump().catch((error: unknown) => {
-    if (!stopped) onError("the body could not be read", error)
-  })
-
-  return {
-    sent: () => sent,
-    ended: () => ended,
-    stop: () => {
-      stopped = true
-      wake()
-      source.cancel().catch(() => {})
-    }
-  }
-}
-
-const bytesOf = (chunk: unknown): Uint8Array => {
-  if (chunk instanceof Uint8Array) return chunk
-  if (typeof chunk === "string") return Buffer.from(chunk)
-  throw new TypeError("a chunk of a request's body is neither bytes nor text")
-}
-
 const headersOf = (message: http.IncomingMessage): Headers => {
   const headers = new Headers()
   const raw = message.rawHeaders
   for (let i = 0; i < raw.length; i += 2) headers.append(raw[i] ?? "", raw[i + 1] ?? "")
   return headers
-}
-
-const gunzip = (first: number): Transform | undefined => first === 0x1f ? zlib.createGunzip() : undefined
-
-/**
- * What undoes the content encodings, told by the first byte of a body too: proxies that have decoded one may pass on the
- * header that says it is encoded, and `deflate` means two things.
- */
-const decoders: ReadonlyMap<string, (first: number) => Transform | undefined> = new Map([
-  ["gzip", gunzip],
-  ["x-gzip", gunzip],
-  ["deflate", (first: number) => (first & 0x0f) === 8 ? zlib.createInflate() : zlib.createInflateRaw()],
-  ["br", () => zlib.createBrotliDecompress()]
-])
-
-/** The body without its content encoding, which then leaves the headers too. */
-const decoded = (message: http.IncomingMessage, headers: Headers): Readable => {
-  const decoderFor = decoders.get(headers.get("content-encoding")?.trim().toLowerCase() ?? "")
-  if (decoderFor === undefined) return message
-  headers.delete("content-encoding")
-  headers.delete("content-length")
-  const body = new PassThrough()
-  finished(message, (error) => {
-    if (error) body.destroy(error)
-  })
-  message.once("readable", () => {
-    const start: unknown = message.read()
-    if (start instanceof Uint8Array) message.unshift(start)
-    const first = start instanceof Uint8Array ? start[0] : undefined
-    const decoder = first === undefined ? undefined : decoderFor(first)
-    if (decoder === undefined) pipeline(message, body, () => {})
-    else pipeline(message, decoder, body, () => {})
-  })
-  return body
-}
-
-interface Reader {
-  readonly stream: ReadableStream<Uint8Array>
-  readonly fail: (error: unknown) => void
-}
-
-/**
- * A web stream that reads from the socket as it is read. (`Readable.toWeb` counts chunks where it should count bytes, and
- * so takes in a gigabyte before it pauses.)
- */
-const makeReader = (
-  source: Readable,
-  on: { readonly onEnd: () => void; readonly onError: (error: Error) => void; readonly onCancel: () => void }
-): Reader => {
-  let open = true
-  let controller: ReadableStreamDefaultController<Uint8Array> | undefined
-  const stream = new ReadableStream<Uint8Array>({
-    start: (started) => {
-      controller = started
-      source.on("data", (chunk: Uint8Array) => {
-        if (!open) return
-        started.enqueue(chunk)
-        if ((started.desiredSize ?? 0) <= 0) source.pause()
-      })
-      finished(source, { writable: false }, (error) => {
-        if (!open) return
-        if (error) return on.onError(error)
-        open = false
-        started.close()
-        on.onEnd()
-      })
-    },
-    pull: () => {
-      source.resume()
-    },
-    cancel: () => {
-      open = false
-      source.destroy()
-      on.onCancel()
-    }
-  }, new ByteLengthQueuingStrategy({ highWaterMark: pieceBytes }))
-  return {
-    stream,
-    fail: (error) => {
-      open = false
-      source.destroy()
-      controller?.error(error)
-    }
-  }
 }

@@ -6,6 +6,15 @@
  * be read before the break is found. No recursion: depth costs nothing.
  */
 
+/** The value of JSON text; `undefined` for what is none. */
+export const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** Where a value lies in the text: from `start`, up to and without `end`. */
 interface Span {
   readonly start: number
@@ -13,13 +22,13 @@ interface Span {
 }
 
 /**
- * The text of the value at a path of member names, `memberText(line, "response", "body")`; `undefined` when it is not
- * there. Of repeated members the last one counts, as for `JSON.parse`.
+ * The text of the value at a path of member names and positions in lists, `memberText(line, "response", "choices", 0)`;
+ * `undefined` when it is not there. Of repeated members the last one counts, as for `JSON.parse`.
  */
-export const memberText = (text: string, ...path: ReadonlyArray<string>): string | undefined => {
+export const memberText = (text: string, ...path: ReadonlyArray<string | number>): string | undefined => {
   let span: Span | undefined = { start: skipSpace(text, 0), end: text.length }
-  for (const name of path) {
-    span = memberSpan(text, span.start, name)
+  for (const step of path) {
+    span = typeof step === "string" ? memberSpan(text, span.start, step) : elementSpan(text, span.start, step)
     if (span === undefined) return undefined
   }
   return text.slice(span.start, span.end)
@@ -54,15 +63,24 @@ const memberSpan = (text: string, start: number, name: string): Span | undefined
   return found
 }
 
+/** The element at this position of the list that begins at `start`. */
+const elementSpan = (text: string, start: number, position: number): Span | undefined => {
+  if (text.charCodeAt(start) !== openBracket) return undefined
+  let at = start
+  for (let index = 0;; index++) {
+    const value = skipSpace(text, at + 1)
+    const end = skipValue(text, value)
+    if (end === broken) return undefined
+    if (index === position) return { start: value, end }
+    at = skipSpace(text, end)
+    if (text.charCodeAt(at) !== comma) return undefined
+  }
+}
+
 /** Keys are rarely written with escapes, so they are compared as they stand where that is enough. */
 const isName = (raw: string, name: string): boolean => {
   if (raw === name) return !raw.includes("\\")
-  if (!raw.includes("\\")) return false
-  try {
-    return JSON.parse(`"${raw}"`) === name
-  } catch {
-    return false
-  }
+  return raw.includes("\\") && parse(`"${raw}"`) === name
 }
 
 /** In place of a position: the text ends, or makes no sense, before the value does. */

@@ -148,7 +148,7 @@ const wordsOf = (error: unknown): string => {
   if (statusOf(error) === null && error.cause instanceof Error && !(error instanceof HttpTransportError)) {
     return wordsOf(error.cause)
   }
-  return error.message.replace(/^\d{3} /, "")
+  return error.message.replace(/^\d{3} /, "").replace(/^status code \(no body\)$/, "the server gives no reason")
 }
 
 const textMember = (value: object, name: "code" | "type"): string | undefined =>

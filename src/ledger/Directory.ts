@@ -104,6 +104,18 @@ const parentsToSync = (disk: Disk.Service, directory: string): ReadonlyArray<str
   return disk.stat(parent) === undefined && parent !== directory ? [parent, ...parentsToSync(disk, parent)] : [parent]
 }
 
+/** Those above them: a process that died may have made them without coming to this. Not all need let us sync them. */
+const syncAbove = (disk: Disk.Service, directory: string): void => {
+  const parent = NodePath.dirname(directory)
+  if (parent === directory) return
+  try {
+    disk.syncDirectory(parent)
+  } catch (error) {
+    if (Disk.codeOf(error) === undefined) throw error
+  }
+  syncAbove(disk, parent)
+}
+
 /** Cuts off what a crash or a failed append left behind the whole entries. */
 const mend = ({ handle, wholeBytes }: Held): void => {
   if (handle.size() <= wholeBytes) return
@@ -198,15 +210,17 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
     yield* hold(directory)
     const path = RunDirectory.journal(directory)
-    if ((yield* Disk.attempt("look for", path, () => disk.stat(path))) !== undefined) {
-      return yield* alreadyThere(directory)
-    }
-    const { fold } = yield* keep(directory, { fold: new Fold(directory), wholeBytes: 0 })
+    const there = yield* Disk.attempt("look for", path, () => disk.stat(path))
+    if (there !== undefined && (yield* Disk.readText(path)).includes("\n")) return yield* alreadyThere(directory)
+    const held = yield* keep(directory, { fold: new Fold(directory), wholeBytes: 0 })
+    // A crash may have left the beginning of a first entry: no run began by it.
+    held.torn = true
     yield* append(directory, { _tag: "RunStarted", run })
     yield* Disk.attempt("make durable", directory, () => {
       for (const changed of [directory, ...parents]) disk.syncDirectory(changed)
+      syncAbove(disk, parents.at(-1) ?? directory)
     })
-    return yield* stateOf(directory, fold)
+    return yield* stateOf(directory, held.fold)
   })
 
   const open = Effect.fn("Ledger.open")(function*(directory: string) {

@@ -47,15 +47,17 @@ export type Place = "nothing" | "empty" | "run"
 /** Looks at the place of a run: a run has a directory of its own, so that what a failed build leaves can be removed. */
 export const look = Effect.fn(function*(directory: string) {
   const disk = yield* Disk.Disk
-  const place = yield* Disk.attempt("look at", directory, (): Place | "other" => {
-    if (disk.stat(directory) === undefined) return "nothing"
+  const place = yield* Disk.attempt("look at", directory, (): Place | "file" | "other" => {
+    const stat = disk.stat(directory)
+    if (stat === undefined) return "nothing"
+    if (stat.kind !== "directory") return "file"
     if (disk.stat(RunDirectory.journal(directory)) !== undefined) return "run"
     return disk.list(directory).length === 0 ? "empty" : "other"
   })
-  if (place !== "other") return place
+  if (place !== "file" && place !== "other") return place
   return yield* new RunRejected({
     directory,
-    problem: "the directory is not empty, and holds no run",
+    problem: place === "file" ? "this is a file" : "the directory is not empty, and holds no run",
     remedy: "Name a new or empty directory with --run-dir."
   })
 })
@@ -65,7 +67,10 @@ export const giveUp = (directory: string, place: Place) =>
   Effect.flatMap(Disk.Disk, (disk) =>
     Disk.attempt("empty", directory, () => {
       if (disk.stat(directory) === undefined) return
-      for (const name of disk.list(directory)) disk.remove(NodePath.join(directory, name))
+      const journal = RunDirectory.journal(directory)
+      const paths = disk.list(directory).map((name) => NodePath.join(directory, name))
+      // The journal goes last: a crash in between is to leave what is known for a run.
+      for (const path of [...paths.filter((path) => path !== journal), journal]) disk.remove(path)
       if (place === "nothing") disk.remove(directory)
     }))
 

@@ -5,12 +5,10 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Batch, BatchSnapshot, EndedBatch, expectedRows, RequestCounts } from "../Batch.js"
-import * as Disk from "../internal/Disk.js"
 import * as Ledger from "../Ledger.js"
 import { Provider } from "../Provider.js"
 import { retryTransient } from "../ProviderError.js"
 import { RawResults } from "../RawResults.js"
-import * as RunDirectory from "../RunDirectory.js"
 import { Progress } from "../RunEvent.js"
 import type { ShardState } from "../RunState.js"
 import type { Shard } from "../Shard.js"
@@ -19,6 +17,7 @@ import { Normalize } from "../stage/Normalize.js"
 import { Poll } from "../stage/Poll.js"
 import { Submit } from "../stage/Submit.js"
 import * as Step from "../Step.js"
+import * as CancelMark from "./CancelMark.js"
 
 /** Downloads at a time: more would only share the same line. */
 const transfers = 4
@@ -28,7 +27,6 @@ const retries = 8
 
 /** Makes the way through the stages that are provided. */
 export const make = Effect.gen(function*() {
-  const disk = yield* Disk.Disk
   const ledger = yield* Ledger.Ledger
   const provider = yield* Provider
   const { submit } = yield* Submit
@@ -36,12 +34,6 @@ export const make = Effect.gen(function*() {
   const { fetch } = yield* Fetch
   const { normalize } = yield* Normalize
   const downloading = yield* Effect.makeSemaphore(transfers)
-
-  /** Whether somebody asked for the run to be cancelled, in this process or in another one. */
-  const isCancelled = (directory: string) => {
-    const path = RunDirectory.cancelRequest(directory)
-    return Disk.attempt("look for", path, () => disk.stat(path) !== undefined)
-  }
 
   /** A shard that will not be sent any more ends as a batch that was cancelled before its first row. */
   const neverSent = Effect.fn(function*(shard: Shard) {
@@ -66,13 +58,6 @@ export const make = Effect.gen(function*() {
     })
     yield* ledger.append(shard.directory, { _tag: "BatchEnded", batch })
     tell({ _tag: "BatchEnded", batch })
-    return batch
-  })
-
-  const send = Effect.fn(function*(shard: Shard) {
-    const batch = yield* submit(shard)
-    // Asked for while the batch was being made: whoever asked could not know its id.
-    if (yield* isCancelled(shard.directory)) yield* retryTransient(retries)(provider.cancel(batch.id))
     return batch
   })
 
@@ -143,15 +128,17 @@ export const make = Effect.gen(function*() {
   return Effect.fn("Pipeline.advanceShard")(function*(state: ShardState, steps: Step.Steps) {
     const { shard } = state
     let ended = state.ended
-    if (ended === null && state.status === "built" && (yield* isCancelled(shard.directory))) {
+    if (ended === null && state.status === "built" && (yield* CancelMark.isSet(shard.directory))) {
       ended = yield* neverSent(shard)
     }
     if (ended === null) {
       let batch = state.snapshot === null ? null : new Batch({ shard, snapshot: state.snapshot })
       if (batch === null) {
         if (!Step.includes(steps, "submit")) return
-        batch = yield* send(shard)
+        batch = yield* submit(shard)
       }
+      // Asked for while the batch was being made, when nobody could know its id; or by somebody who did not come to it.
+      if (yield* CancelMark.isSet(shard.directory)) yield* retryTransient(retries)(provider.cancel(batch.id))
       if (!Step.includes(steps, "poll")) return
       ended = yield* awaitEnd(batch)
     }

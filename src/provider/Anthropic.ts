@@ -160,10 +160,14 @@ export const make = (options: Options = {}): Service => {
     })
   }
 
-  /** Whether a batch's results hold rows of this run; `undefined` while nobody can tell. */
-  const holdsRun = (batch: DescribedBatch, runTag: string): Effect.Effect<boolean | undefined, ProviderError> =>
+  /** Whether a batch's results hold rows of this shard; `undefined` while nobody can tell. */
+  const holdsShard = (batch: DescribedBatch, tag: SubmitTag): Effect.Effect<boolean | undefined, ProviderError> =>
     batch.resultsUrl === null ? Effect.succeed(undefined) : firstWireId(results(batch)).pipe(
-      Effect.map((wireId) => wireId === undefined ? undefined : WireId.rowOf(runTag, wireId) !== undefined),
+      Effect.map((wireId) => {
+        if (wireId === undefined) return undefined
+        const row = WireId.rowOf(tag.runTag, wireId)
+        return row !== undefined && row >= tag.firstRow && row <= tag.lastRow
+      }),
       Effect.catchIf((error) => error.reason === "gone" || error.reason === "refused", () => Effect.succeed(undefined))
     )
 
@@ -177,14 +181,13 @@ export const make = (options: Options = {}): Service => {
         if (DateTime.lessThan(createdAt, earliest) || exclude.has(id)) continue
         // A batch without counts may be any.
         if (counts.total !== tag.rows && counts.total !== 0) continue
-        const ours = yield* holdsRun(batch, tag.runTag)
+        const ours = yield* holdsShard(batch, tag)
         if (ours !== false) (ours === true ? proven : unproven).push(batch.snapshot)
       }
-      const [first, ...others] = [...proven, ...unproven]
-      if (first === undefined) return Finding.Absent()
-      return proven.length === 1 && others.length === 0
-        ? Finding.Found({ snapshot: first })
-        : Finding.Ambiguous({ candidates: [first, ...others] })
+      const [first, ...others] = proven
+      if (first !== undefined && others.length === 0) return Finding.Found({ snapshot: first })
+      const candidates = [...proven, ...unproven]
+      return candidates.length === 0 ? Finding.Absent() : Finding.Ambiguous({ candidates })
     }
   )
 

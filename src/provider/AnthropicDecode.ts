@@ -6,6 +6,7 @@
  */
 import * as Either from "effect/Either"
 import * as ChatCompletion from "../ChatCompletion.js"
+import { memberText, parse } from "../internal/JsonText.js"
 import type { Failed, Succeeded } from "../Outcome.js"
 import type { BadLine, DecodedLine } from "../Provider.js"
 import { isJsonObject, type JsonObject } from "../Request.js"
@@ -27,7 +28,7 @@ export const decode = (text: string): Either.Either<DecodedLine, BadLine> => {
     case "succeeded": {
       const message = result.message
       if (!isJsonObject(message)) return bad(wireId, "it succeeded without a message")
-      const outcome = succeeded(message)
+      const outcome = succeeded(message, text)
       return outcome === undefined ? bad(wireId, "its message is nested too deeply") : Either.right({ wireId, outcome })
     }
     case "errored":
@@ -49,14 +50,6 @@ export const decode = (text: string): Either.Either<DecodedLine, BadLine> => {
 }
 
 const bad = (wireId: string | null, problem: string) => Either.left({ wireId, problem })
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
 
 const stringOf = (value: unknown): string => typeof value === "string" ? value.toWellFormed() : ""
 
@@ -118,8 +111,8 @@ const errored = (response: unknown): Failed => {
 const noRefusalText = "The model declined to answer."
 
 /** `undefined` when a tool's input is nested too deeply to be printed. */
-const succeeded = (message: JsonObject): Succeeded | undefined => {
-  const content = contentOf(message.content)
+const succeeded = (message: JsonObject, line: string): Succeeded | undefined => {
+  const content = contentOf(message.content, line)
   if (content === undefined) return undefined
   const stopReason = message.stop_reason
   const refused = stopReason === "refusal"
@@ -174,13 +167,13 @@ interface Content {
 }
 
 /** Text blocks are pieces of one text, cut where a citation or a server's tool comes in between. */
-const contentOf = (blocks: unknown): Content | undefined => {
+const contentOf = (blocks: unknown, line: string): Content | undefined => {
   if (typeof blocks === "string") return { text: blocks, reasoning: "", toolCalls: [] }
   if (!Array.isArray(blocks)) return { text: "", reasoning: "", toolCalls: [] }
   let text = ""
   const thoughts: Array<string> = []
   const toolCalls: Array<ChatCompletion.ToolCall> = []
-  for (const block of blocks) {
+  for (const [index, block] of blocks.entries()) {
     if (!isJsonObject(block)) continue
     switch (block.type) {
       case "text": {
@@ -193,7 +186,10 @@ const contentOf = (blocks: unknown): Content | undefined => {
         break
       }
       case "tool_use": {
-        const input = print(block.input ?? {})
+        const exact = isJsonObject(block.input) && longNumber.test(line)
+        const input = exact
+          ? memberText(line, "result", "message", "content", index, "input")
+          : print(block.input ?? {})
         if (input === undefined) return undefined
         toolCalls.push({
           id: stringOf(block.id),
@@ -209,6 +205,9 @@ const contentOf = (blocks: unknown): Content | undefined => {
   }
   return { text, reasoning: thoughts.join("\n"), toolCalls }
 }
+
+/** Digits that a number may lose when it is parsed: such a tool's input is taken as it stands. */
+const longNumber = /\d{16}/
 
 const print = (value: unknown): string | undefined => {
   try {

@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import { parse } from "../internal/JsonText.js"
 import { isJsonObject, type JsonObject } from "../Request.js"
 import { checkMembers, found, isAbsent, unsupported } from "./AnthropicField.js"
 
@@ -177,14 +178,6 @@ const argumentsOf = (text: unknown, path: string): JsonObject => {
   const value = typeof text === "string" ? parse(text) : text
   if (isJsonObject(value)) return value
   throw unsupported(`${path}.function.arguments`, "it is not the JSON text of an object", null)
-}
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 const toolResult = (message: JsonObject, path: string): JsonObject => {

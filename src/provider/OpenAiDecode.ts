@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
-import { memberText } from "../internal/JsonText.js"
+import { memberText, parse } from "../internal/JsonText.js"
 import { type Failed, type Outcome, retryableStatus, type Succeeded } from "../Outcome.js"
 import type { BadLine, DecodedLine } from "../Provider.js"
 import { isJsonObject, type JsonObject } from "../Request.js"
@@ -31,14 +31,6 @@ export const decode = (text: string): Either.Either<DecodedLine, BadLine> => {
 }
 
 const bad = (wireId: string | null, problem: string) => Either.left({ wireId, problem })
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
 
 const idInBrokenLine = (text: string): string | null => {
   const id = parse(memberText(text, "custom_id") ?? "")

@@ -63,8 +63,14 @@ export class Fetch extends Context.Tag("llm-batch/stage/Fetch")<Fetch, Service>(
 /** How many times results are downloaded that stay short, in all. */
 const downloads = 3
 
-/** The pause before a short download is made again: results can lag behind the batch's end. */
+/** The same, while the provider names no file at all for rows that it counts: that comes right, some time after the end. */
+const looksForFiles = 12
+
+/** The pause before a short download is made again, longer each time: results can lag behind the batch's end. */
 const pause = Duration.seconds(3)
+
+/** The longest of these pauses. */
+const longestPause = Duration.minutes(2)
 
 /** How many times a call is made again whose failure may pass. */
 const retries = 8
@@ -73,6 +79,8 @@ const retries = 8
 const longestLine = 1 << 28
 
 const suffix: Record<ResultFile["kind"], string> = { output: ".jsonl", error: ".errors.jsonl" }
+
+const nameOf = (shard: Shard, file: ResultFile): string => `${shard.id}${suffix[file.kind]}`
 
 const isGone = (error: ProviderError | DiskError): boolean => error._tag === "ProviderError" && error.reason === "gone"
 
@@ -93,7 +101,7 @@ const make = Effect.gen(function*() {
 
   /** Writes one file under a temporary name. */
   const downloadFile = Effect.fn(function*(shard: Shard, file: ResultFile) {
-    const name = `${shard.id}${suffix[file.kind]}`
+    const name = nameOf(shard, file)
     const path = RunDirectory.raw(shard, `${name}.tmp`)
     const hash = createHash("sha256")
     let bytes = 0
@@ -110,6 +118,12 @@ const make = Effect.gen(function*() {
     const packing = yield* RawContent.sniff(path)
     return new RawFile({ file, name, bytes, sha256: hash.digest("hex"), packing })
   })
+
+  /** Removes what a download left behind of a file that cannot be had. */
+  const removePartial = (shard: Shard, file: ResultFile) => {
+    const path = RunDirectory.raw(shard, `${nameOf(shard, file)}.tmp`)
+    return Disk.attempt("remove", path, () => disk.remove(path))
+  }
 
   /** Counts the distinct rows in a downloaded file into sets; gives what kept it from the end of the content. */
   const countRows = Effect.fn(function*(shard: Shard, file: RawFile, sets: ReadonlyArray<RowSet>) {
@@ -135,7 +149,7 @@ const make = Effect.gen(function*() {
       downloadFile(shard, file).pipe(
         retryTransient(retries),
         Effect.map(Either.right),
-        Effect.catchIf(isGone, (error) => Effect.succeed(Either.left(error)))
+        Effect.catchIf(isGone, (error) => Effect.as(removePartial(shard, file), Either.left(error)))
       ))
     const [[lost], files] = Arr.separate(found)
     if (files.length === 0 && lost !== undefined) return yield* new ResultsGone({ batch, detail: lost.message })
@@ -147,7 +161,7 @@ const make = Effect.gen(function*() {
     )
     const archiveProblem = problems.find((problem) => problem !== null) ?? null
     // Rows that failed can stand in for answered ones in the sum: the answers are counted by themselves too.
-    const missing = batch.snapshot.counts.succeeded - answered.size
+    const missing = Math.min(shard.rows, batch.snapshot.counts.succeeded) - answered.size
     const shortBy = Math.max(0, expectedRows(batch) - seen.size, batch.ending === "failed" ? 0 : missing)
     return { raw: new RawResults({ batch, files, rows: seen.size, shortBy }), archiveProblem } satisfies Download
   })
@@ -184,10 +198,10 @@ const make = Effect.gen(function*() {
     } else {
       yield* keep(best)
     }
-    for (let count = 1; count < downloads; count++) {
+    for (let count = 1; count < (best.raw.files.length === 0 ? looksForFiles : downloads); count++) {
       if (best.raw.shortBy === 0 && best.archiveProblem === null) break
       tell({ _tag: "DownloadRepeated", batch, rows: best.raw.rows, shortBy: best.raw.shortBy })
-      yield* Effect.sleep(Duration.times(pause, count))
+      yield* Effect.sleep(Duration.min(Duration.times(pause, 2 ** (count - 1)), longestPause))
       // The files may have been named too early, or come late: ask again which there are.
       const snapshot = yield* retryTransient(retries)(provider.retrieve(batch.id)).pipe(
         // What came is on disk, whatever becomes of the batch at the provider.
@@ -197,7 +211,7 @@ const make = Effect.gen(function*() {
         snapshot.ending === null ? batch : new EndedBatch({ ...batch, snapshot, ending: snapshot.ending })
       ).pipe(Effect.catchTag("ResultsGone", (error) => best.raw.files.length === 0 ? error : Effect.succeed(best)))
       if (again === best) break
-      const unchanged = sameBytes(best.raw, again.raw)
+      const unchanged = best.raw.files.length > 0 && sameBytes(best.raw, again.raw)
       if (again.raw.shortBy < best.raw.shortBy || (best.archiveProblem !== null && again.archiveProblem === null)) {
         best = again
         yield* keep(best)

@@ -91,8 +91,8 @@ export interface Options {
 /** Uploads at a time: more would only share the same line. */
 const uploadsAtATime = 4
 
-/** How often candidates are looked at that may be a shard's batch, until they end and their results tell. */
-const deferral = Duration.minutes(1)
+/** Between two looks at candidates lies the settle time; but no more looks than this, and no fewer. */
+const deferrals = { minimum: Duration.millis(100), maximum: Duration.minutes(1) }
 
 /** How long that can take: the providers' window, and a grace. */
 const longestDeferral = Duration.hours(25)
@@ -106,6 +106,8 @@ const make = (options: Options) =>
     const ledger = yield* Ledger
     const provider = yield* Provider
     const settleTime = Duration.decode(options.settleTime ?? "60 seconds")
+    /** How often candidates are looked at that may be a shard's batch, until they end and their results tell. */
+    const deferral = Duration.clamp(settleTime, deferrals)
     const tries = options.tries ?? 6
     const uploading = yield* Effect.makeSemaphore(uploadsAtATime)
 
@@ -213,12 +215,21 @@ const make = (options: Options) =>
       yield* Effect.sleep(duration)
     })
 
+    /** The batches that are known to be those of other shards, as of now. */
+    const othersThan = (shard: Shard) =>
+      Effect.map(stateOf(shard), ({ shards }) =>
+        new Set(
+          [...shards.values()].flatMap((other: ShardState) =>
+            other.snapshot !== null && other.shard.id !== shard.id ? [other.snapshot.id] : []
+          )
+        ))
+
     /**
      * Looks for the batch of a create without a clear answer. `None` only when there certainly is none: the list was
      * read under the same account, the settle time after the call ended.
      */
     const reconcile = Effect.fn("Submit.reconcile")(function*(shard: Shard, account: Account, detail: string) {
-      const { shards, state } = yield* stateOf(shard)
+      const { state } = yield* stateOf(shard)
       if (state.intent === null) return Option.none<BatchSnapshot>()
       const unknown = (candidates: ReadonlyArray<string>, why: string) =>
         new SubmitUnknown({
@@ -231,13 +242,17 @@ const make = (options: Options) =>
       if (!Equal.equals(state.intent.account, account)) {
         return yield* unknown([], "it was submitted under another account, whose batches this one cannot see")
       }
-      const others = new Set(
-        [...shards.values()].flatMap((other: ShardState) =>
-          other.snapshot !== null && other.shard.id !== shard.id ? [other.snapshot.id] : []
+      const since = DateTime.subtractDuration(state.intent.at, clockSkew)
+      const look = Effect.flatMap(othersThan(shard), (others) => provider.find(submitTag(shard), since, others)).pipe(
+        retryTransient(tries),
+        // Without a list nobody can tell; only a key that is not taken may be put right.
+        Effect.mapError((error) =>
+          error._tag === "ProviderError"
+            && (error.reason === "gone" || error.reason === "refused" || error.reason === "unexpected")
+            ? unknown([], `${detail}, and the provider's batches cannot be looked through: ${error.detail}`)
+            : error
         )
       )
-      const since = DateTime.subtractDuration(state.intent.at, clockSkew)
-      const look = retryTransient(tries)(provider.find(submitTag(shard), since, others))
       // A run that was killed does not know when its call ended: it counts from now.
       const endedAt = state.unansweredAt === null
         ? yield* Clock.currentTimeMillis
@@ -255,7 +270,11 @@ const make = (options: Options) =>
       for (;;) {
         const first = yield* look
         const finding = first._tag === "Absent" ? yield* settled : first
-        if (finding._tag === "Found") return Option.some(finding.snapshot)
+        // Another shard that was in doubt too may have taken it while the list was read.
+        if (finding._tag === "Found" && !(yield* othersThan(shard)).has(finding.snapshot.id)) {
+          return Option.some(finding.snapshot)
+        }
+        if (finding._tag === "Found") continue
         if (finding._tag === "Absent") return Option.none<BatchSnapshot>()
         const candidates = finding.candidates.map((candidate) => candidate.id)
         if (candidates.join() !== known) {
@@ -265,7 +284,8 @@ const make = (options: Options) =>
         // Their results tell whose they are, when they have ended. The rest of the run goes on meanwhile.
         const isOver = finding.candidates.every((candidate) => candidate.ending !== null)
         if (isOver || (yield* Clock.currentTimeMillis) >= deadline) return yield* unknown(candidates, detail)
-        yield* wait(shard, deferral, `may be ${candidates.join(" or ")}: ${detail}`)
+        const pause = Duration.min(deferral, Duration.max(settleTime, Duration.seconds(1)))
+        yield* wait(shard, pause, `may be ${candidates.join(" or ")}: ${detail}`)
       }
     })
 

@@ -147,6 +147,53 @@ describe("Display on a terminal", () => {
         assert.notInclude(look().join(""), "waiting")
       })))
 
+  it.effect("says that a call is tried again, until it is or the batch is made", () =>
+    showing({}, ({ look, tell, tick }) =>
+      Effect.gen(function*() {
+        tell({ _tag: "SubmitWaiting", shard: shard(1), waitMillis: 0, detail: "upload: HTTP 503" })
+        yield* tick
+        assert.deepStrictEqual(look().join("").split("\n").slice(2), [
+          "trying again: shard 0001: upload: HTTP 503",
+          ""
+        ])
+        tell({ _tag: "BytesSent", shard: shard(1), bytes: 1_000 })
+        yield* tick
+        assert.notInclude(look().join(""), "trying again")
+      })))
+
+  it.effect("counts rows that are asked again as not done, and the rows of the run once", () =>
+    showing({}, ({ look, tell, tick }) =>
+      Effect.gen(function*() {
+        tell(created(shard(1)))
+        yield* TestClock.adjust("60 seconds")
+        tell(ended(shard(1), "completed", 400))
+        tell(normalized(shard(1)))
+        yield* tick
+        assert.include(look().at(-1), "[####################] 100 %  400 of 400 rows done  1m 00s\n")
+        tell({ _tag: "ShardBuilt", shard: shard(2, 100, 2) })
+        tell({ _tag: "RetryBuilt", attempt: 2, rows: 100, mayBeBilledTwice: 1 })
+        yield* tick
+        assert.deepStrictEqual(look(), [
+          `${up(2)}asking again for 100 rows (attempt 2); 1 of them was missing and may be charged twice\n`
+          + "0001  done         400 of 400 rows  batch_1\n"
+          + "0002  built        100 rows\n"
+          + "[###############-----]  75 %  300 of 400 rows done  1m 00s, end unknown\n"
+        ])
+        tell(created(shard(2, 100, 2)))
+        tell(ended(shard(2, 100, 2), "completed", 100))
+        yield* tick
+        assert.include(look().at(-1), " 100 %  400 of 400 rows done  1m 00s\n")
+      })))
+
+  it.effect("leaves what stops the only shard to the end of the run", () =>
+    showing({}, ({ look, tell, tick }) =>
+      Effect.gen(function*() {
+        tell({ _tag: "BytesSent", shard: shard(1), bytes: 1_000 })
+        tell({ _tag: "ShardFailed", shard: shard(1), detail: "openai refused it" })
+        yield* tick
+        assert.notInclude(look().join(""), "refused")
+      })))
+
   it.effect("puts notices above the block, on lines of their own", () =>
     showing({}, ({ look, tell, tick }) =>
       Effect.gen(function*() {
@@ -289,6 +336,7 @@ describe("Display elsewhere", () => {
             waitMillis: 30_000,
             detail: "no clear answer"
           })
+          tell({ _tag: "SubmitWaiting", shard: shard(2), waitMillis: 0, detail: "HTTP 503" })
           tell(normalized(shard(1), { succeeded: 398, errored: 2 }))
           tell({ _tag: "ShardFailed", shard: shard(2), detail: "no quota" })
         }))
@@ -305,8 +353,33 @@ describe("Display elsewhere", () => {
         "1970-01-01T00:02:00Z shard 0001: batch batch_1 completed\n",
         "1970-01-01T00:02:00Z 50 %: 400 of 800 rows done, about 2m 00s left\n",
         "1970-01-01T00:02:00Z shard 0002: waiting 30s: no clear answer\n",
+        "1970-01-01T00:02:00Z shard 0002: trying again: HTTP 503\n",
         "1970-01-01T00:02:00Z shard 0001: 398 of 400 rows answered\n",
         "1970-01-01T00:02:00Z shard 0002 stopped: no quota\n"
+      ])
+    }))
+
+  it.effect("tells how far rows are that are asked again", () =>
+    Effect.gen(function*() {
+      const lines = yield* showing({ live: false }, ({ tell }) =>
+        Effect.sync(() => {
+          tell(created(shard(1)))
+          tell(ended(shard(1), "completed", 400))
+          tell({ _tag: "ShardBuilt", shard: shard(2, 100, 2) })
+          tell({ _tag: "RetryBuilt", attempt: 2, rows: 100, mayBeBilledTwice: 0 })
+          tell(created(shard(2, 100, 2)))
+          tell(observed(shard(2, 100, 2), "in_progress", 50))
+          tell({ _tag: "ShardFailed", shard: shard(2, 100, 2), detail: "/run/x: gone. Try: llm-batch resume /run" })
+        }))
+      assert.deepStrictEqual(lines.map((line) => line.slice(21)), [
+        "shard 0001: batch batch_1 made, 400 rows\n",
+        "shard 0001: batch batch_1 completed\n",
+        "100 %: 400 of 400 rows done\n",
+        "asking again for 100 rows (attempt 2)\n",
+        "shard 0002: batch batch_2 made, 100 rows\n",
+        "shard 0002: batch batch_2 in progress\n",
+        "80 %: 350 of 400 rows done, end unknown\n",
+        "shard 0002 stopped: /run/x: gone. Try: llm-batch resume /run\n"
       ])
     }))
 

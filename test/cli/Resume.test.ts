@@ -41,7 +41,9 @@ describe("a run that is left", () => {
 
       const waited = yield* run(["resume", "here", "--max-wait", "100ms", ...quick])
       assert.strictEqual(waited.code, 4, waited.stderr)
-      assert.include(waited.stderr, "it is still running")
+      assert.include(waited.stderr, "The longest wait is over, after 100ms: not every batch has ended.\n")
+      assert.include(waited.stderr, "2 batches are running. Wait for the answers: llm-batch resume here\n")
+      assert.notInclude(waited.stderr, "stopped")
 
       yield* emulator.advance("1 hour")
       const resumed = yield* run(["resume", "here", ...quick])
@@ -75,6 +77,82 @@ describe("a run that is left", () => {
       )
     }))
 
+  it.scopedLive("is finished after two interrupts, with the same bytes as one that nobody interrupted", () =>
+    Effect.gen(function*() {
+      const { directory, emulator, run, write } = yield* start({ timeScale: 0 })
+      const flags = ["-m", "gpt-5-mini", "--run-dir", "here", "--shard-rows", "3", ...quick]
+      write("in.jsonl", questions(5))
+      let interrupts = 0
+      const { code, stderr } = yield* run(["run", "in.jsonl", ...flags], {
+        onStderr: (text, child) => {
+          const seen = text.includes("Interrupted.") ? 2 : text.includes("made, 2 rows") ? 1 : 0
+          for (; interrupts < seen; interrupts++) child.kill("SIGINT")
+        }
+      })
+      assert.strictEqual(code, 130, stderr)
+      assert.strictEqual(interrupts, 2)
+      yield* emulator.advance("1 hour")
+      const resumed = yield* run(["resume", "here", ...quick])
+      assert.strictEqual(resumed.code, 0, resumed.stderr)
+      assert.deepStrictEqual((yield* emulator.books).duplicates, [])
+
+      const calm = yield* start()
+      calm.write("in.jsonl", questions(5))
+      const whole = yield* calm.run(["run", "in.jsonl", ...flags])
+      assert.strictEqual(
+        readFileSync(join(directory, "here/results.jsonl"), "utf8"),
+        readFileSync(whole.stdout.trim(), "utf8")
+      )
+    }))
+
+  it.scopedLive("is taken up by run with the same input, and by no other", () =>
+    Effect.gen(function*() {
+      const { emulator, run, write } = yield* submitted
+      const same = ["run", "in.jsonl", "-m", "gpt-5-mini", "--run-dir", "here", "--shard-rows", "3", ...quick]
+      write("other.jsonl", questions(4))
+      for (
+        const other of [
+          same.map((one) => one === "in.jsonl" ? "other.jsonl" : one),
+          same.map((one) => one === "gpt-5-mini" ? "gpt-5-nano" : one)
+        ]
+      ) {
+        const { code, stderr } = yield* run(other)
+        assert.strictEqual(code, 2)
+        assert.match(stderr, /\nerror: here: there is a run here already, of .* llm-batch resume here, or name another/)
+      }
+      yield* emulator.advance("1 hour")
+      const { code, stderr } = yield* run(same)
+      assert.strictEqual(code, 0, stderr)
+      assert.include(stderr, "There is a run of this input in here already: going on with it.\n")
+      assert.strictEqual((yield* emulator.books).totals.batches, 2)
+    }))
+
+  it.scopedLive("is taken up by run with the same --run-id", () =>
+    Effect.gen(function*() {
+      const { directory, emulator, run, write } = yield* start()
+      write("in.jsonl", questions(2))
+      const same = ["run", "in.jsonl", "-m", "gpt-5-mini", "--run-id", "mine", ...quick]
+      yield* run([...same, "--no-wait"])
+      const { code, stderr, stdout } = yield* run(same)
+      assert.strictEqual(code, 0, stderr)
+      assert.strictEqual(stdout, `${join(directory, "experiments/run_mine/results.jsonl")}\n`)
+      assert.strictEqual((yield* emulator.books).totals.batches, 1)
+    }))
+
+  it.scopedLive("is taken up with another key only when somebody says that it is of the same account", () =>
+    Effect.gen(function*() {
+      const { emulator, env, run } = yield* submitted
+      yield* emulator.advance("1 hour")
+      const other = { env: { ...env, OPENAI_API_KEY: "sk-another" } }
+      for (const command of ["resume", "poll"]) {
+        const { code, stderr } = yield* run([command, "here"], other)
+        assert.strictEqual(code, 2)
+        assert.match(stderr, /^error: here: its batches were made with another API key, .* --accept-new-key /)
+      }
+      const accepted = yield* run(["resume", "here", "--accept-new-key", ...quick], other)
+      assert.strictEqual(accepted.code, 0, accepted.stderr)
+    }))
+
   it.scopedLive("is cancelled, and what was answered by then is brought", () =>
     Effect.gen(function*() {
       const { emulator, run } = yield* submitted
@@ -106,9 +184,76 @@ describe("a run that is left", () => {
       yield* Deferred.await(made)
       const cancelled = yield* run(["cancel", "here"])
       assert.strictEqual(cancelled.code, 0, cancelled.stderr)
-      assert.include(cancelled.stderr, "Another process holds this run: it fetches what was answered.\n")
+      assert.include(
+        cancelled.stderr,
+        "Another process holds this run: it sends nothing more, and fetches what was answered.\n"
+      )
       yield* emulator.advance("1 hour")
       assert.strictEqual((yield* Fiber.join(running)).code, 3)
+    }))
+
+  it.scopedLive("sends nothing more when it is cancelled, by whichever process", () =>
+    Effect.gen(function*() {
+      const { directory, emulator, run, write } = yield* start({ timeScale: 0 })
+      write("in.jsonl", questions(5))
+      const flags = ["--shard-rows", "2", "--max-concurrent-jobs", "1", "--retries", "2", ...quick]
+      const made = yield* Deferred.make<void>()
+      const running = yield* Effect.fork(
+        run(["run", "in.jsonl", "-m", "gpt-5-mini", "--run-dir", "here", ...flags], {
+          onStderr: (text) => {
+            if (/batch_\w+ made/.test(text)) Deferred.unsafeDone(made, Effect.void)
+          }
+        })
+      )
+      yield* Deferred.await(made)
+      const cancelled = yield* run(["cancel", "here"])
+      assert.strictEqual(cancelled.code, 0, cancelled.stderr)
+      const status = yield* run(["status", "here"])
+      assert.include(status.stdout, "\nIt was cancelled: nothing more is sent.\n")
+      yield* emulator.advance("1 hour")
+      const ended = yield* Fiber.join(running)
+      assert.strictEqual(ended.code, 3, ended.stderr)
+      assert.match(ended.stderr, /openai, gpt-5-mini: finished, 1 batch and 2 never sent, in /)
+      assert.deepStrictEqual(
+        lines(readFileSync(join(directory, "here/results.jsonl"), "utf8")).slice(2).map(({ custom_id, error }) => [
+          custom_id,
+          error.outcome,
+          error.retryable
+        ]),
+        [["q3", "cancelled", true], ["q4", "cancelled", true], ["q5", "cancelled", true]]
+      )
+      assert.strictEqual((yield* emulator.books).totals.batches, 1)
+    }))
+
+  it.scopedLive("stays cancelled when it is left, until retry sends it", () =>
+    Effect.gen(function*() {
+      const { emulator, run, write } = yield* start({ timeScale: 0 })
+      write("in.jsonl", questions(5))
+      const flags = ["--run-dir", "here", "--shard-rows", "2", "--max-concurrent-jobs", "1"]
+      yield* run(["run", "in.jsonl", "-m", "gpt-5-mini", ...flags, ...quick], {
+        onStderr: (text, child) => {
+          if (/batch_\w+ made/.test(text) && !child.killed) child.kill("SIGINT")
+        }
+      })
+      assert.strictEqual((yield* run(["cancel", "here", "--no-wait"])).code, 4)
+      yield* emulator.advance("1 hour")
+      const resumed = yield* run(["resume", "here", ...quick])
+      assert.strictEqual(resumed.code, 3, resumed.stderr)
+      assert.strictEqual((yield* emulator.books).totals.batches, 1)
+      const retried = yield* run(["retry", "here", "--no-wait"])
+      assert.strictEqual(retried.code, 4, retried.stderr)
+      assert.isAbove((yield* emulator.books).totals.batches, 1)
+    }))
+
+  it.scopedLive("is cancelled without a key when nothing was sent", () =>
+    Effect.gen(function*() {
+      const { directory, run, write } = yield* start()
+      write("in.jsonl", questions(2))
+      yield* run(["build", "in.jsonl", "-m", "gpt-5-mini", "--run-dir", "here"])
+      const { code, stderr } = yield* llmBatch(["cancel", "here"], { cwd: directory })
+      assert.strictEqual(code, 3, stderr)
+      assert.match(stderr, /finished, 0 batches and 1 never sent, in \d+s\n/)
+      assert.match(stderr, /\n {2}cancelled +2\n/)
     }))
 
   it.scopedLive("is not called free of batches when one may have been made", () =>
@@ -122,10 +267,10 @@ describe("a run that is left", () => {
       appendFileSync(join(directory, "here", "journal.jsonl"), `${JSON.stringify(entry)}\n`)
       const { code, stderr } = yield* run(["cancel", "here"])
       assert.strictEqual(code, 1)
-      assert.strictEqual(
+      assert.include(
         stderr,
         "Of 1 shard it is not known yet whether a batch was made; resume looks before it sends. "
-          + "What it finds or makes can be cancelled then: llm-batch resume here --to-step submit\n"
+          + "What it finds is cancelled then: llm-batch resume here\n"
       )
       const status = yield* run(["status", "here"])
       assert.include(status.stdout, "not known whether it was submitted")

@@ -5,7 +5,7 @@ import { Shard } from "llm-batch/Shard"
 import * as Tally from "llm-batch/Tally"
 
 /** The nth shard of a run, of 400 rows unless it is said, 1 MB each. */
-export const shard = (index: number, rows = 400): Shard =>
+export const shard = (index: number, rows = 400, attempt = 1): Shard =>
   new Shard({
     id: String(index).padStart(4, "0"),
     directory: "/run",
@@ -19,7 +19,7 @@ export const shard = (index: number, rows = 400): Shard =>
     sha256: "00",
     firstRow: 1,
     lastRow: rows,
-    attempt: 1,
+    attempt,
     parents: []
   })
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
-import { EndedBatch } from "llm-batch/Batch"
+import { BatchSnapshot, EndedBatch } from "llm-batch/Batch"
 import { BuildOptions } from "llm-batch/BuildOptions"
 import type { RunReport } from "llm-batch/Pipeline"
 import { type Entry, Fold, InputDescription, RunDescription } from "llm-batch/RunState"
@@ -101,11 +101,37 @@ describe("Summary", () => {
       "  tokens read         10  4 from a cache",
       "  tokens written       2",
       "",
-      "  results   /run/results.jsonl",
-      "  failures  /run/failures.jsonl",
-      "  run       /run",
+      "  results    /run/results.jsonl",
+      "  failures   /run/failures.jsonl",
+      "  anomalies  /run/anomalies.jsonl",
+      "  run        /run",
       "",
-      "Answers beside the input's columns: llm-batch results /run --format csv"
+      "Answers beside the input's columns: llm-batch results /run --format csv",
+      "Ask again for 6 rows: llm-batch retry /run",
+      "1 of them was missing from the results, and may be charged twice."
+    ])
+  })
+
+  it("tells how often rows were asked, and what was never sent", () => {
+    const neverSent = new BatchSnapshot({ ...snapshot(shard(2), "ended", 0), providerStatus: "never sent" })
+    const all = tally(800, { succeeded: 790, errored: 10 })
+    const retried = report(
+      {
+        _tag: "BatchEnded",
+        at: start,
+        batch: new EndedBatch({ shard: shard(2), snapshot: neverSent, ending: "cancelled" })
+      },
+      { _tag: "RetryBuilt", at: start, attempt: 2, shards: [shard(3, 1_000, 2), shard(4, 40, 2)] },
+      { _tag: "RetryBuilt", at: start, attempt: 3, shards: [shard(5, 12, 3)] },
+      { _tag: "RunFinished", at: later, tally: all }
+    )
+    assert.deepStrictEqual(summary(retried).split("\n").slice(0, 6), [
+      "openai, gpt-5-mini: finished, 4 batches and 1 never sent, in 3m 12s",
+      "",
+      "  attempts          3  1,052 rows asked again",
+      "  rows            800",
+      "  answered        790  98.7 %",
+      "  errored          10"
     ])
   })
 

@@ -36,7 +36,18 @@ const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: strin
   [["run", "in.jsonl", ...model, "--endpoint", "messages"], "--endpoint: OpenAI makes no batches for /v1/messages."],
   [["run", "in.jsonl", ...model, "--output", "o.xls"], "o.xls: the ending .xls tells no format."],
   [["run", "in.jsonl", ...model, "--output", "no/o.csv"], "--output: there is no directory "],
-  [["run", "in.jsonl", ...model, "--run-dir", "full"], "--run-dir: full is not empty, and holds no run."],
+  [
+    ["build", "in.jsonl", ...model, "--run-dir", "full"],
+    "\nerror: full: the directory is not empty, and holds no run. Name a new or empty directory with --run-dir.\n"
+  ],
+  [["build", "in.jsonl", ...model, "--run-dir", "in.csv"], "\nerror: in.csv: this is a file. Name a new or empty"],
+  [
+    ["run", "in.jsonl", ...model, "--retries", "11"],
+    "--retries: found the number 11. It must be a whole number from 0"
+  ],
+  [["reconcile", "nowhere"], "error: Nothing is decided. Give --adopt BATCH_ID when that batch is the shard's, or"],
+  [["reconcile", "x", "--adopt", "y", "--resend"], "error: --adopt and --resend are two decisions. Give one of them."],
+  [["retry", "nowhere"], "There is no directory nowhere. Name a run directory: llm-batch list shows them."],
   [["run", "in.jsonl", ...model, "--config", "no.yaml"], "error: no.yaml: there is no such file. Check the path.\n"],
   [
     ["run", "in.jsonl", "--config", "bad.yaml"],

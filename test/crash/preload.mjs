@@ -1,26 +1,32 @@
 /**
- * Loaded before the command line by `node --import`: kills the process at the Nth point at which a crash could matter.
+ * Loaded before the command line, by `node --import`: kills the process at the Nth point at which that could matter.
  *
- * A point is a change on the disk (an append to the journal, a sync, a rename, a file or directory that comes, goes or
- * is cut), a request (begun, sent) or a response (its head, its end). `LLM_BATCH_CRASH` says where, as JSON:
- * `{"report": path, "at"?: N, "side"?: "before" | "after" | "within"}`. `within` counts appends to the journal alone,
- * and leaves the Nth of them half written. The report is `{"points": count, "killed": label | null}`.
+ * A point is an append to the journal, a sync, a rename, something that is removed or cut off, a piece of a request, a
+ * request that was sent, the head of a response, the end of its body. `LLM_BATCH_CRASH` says where, as JSON: `{"report": path, "at"?: N, "side"?: "before" |
+ * "after" | "within"}`. `after` counts the points of calls alone: there a server goes on by itself, while what comes
+ * after a change on the disk comes before the next point. `within` leaves the Nth append to the journal half written, and
+ * counts these alone. The report is `{"points": labels, "killed": label | null}`.
+ *
+ * There is no hook for this in the program. Its modules see what is patched here because `syncBuiltinESMExports` renews
+ * the bindings of those that import Node's modules by name or as a namespace.
  */
+import { EventEmitter } from "node:events"
 import fs from "node:fs"
 import http from "node:http"
 import { syncBuiltinESMExports } from "node:module"
 
 /** @type {{ readonly report: string, readonly at?: number, readonly side?: "before" | "after" | "within" }} */
 const plan = JSON.parse(process.env.LLM_BATCH_CRASH ?? "{}")
-const { openSync, rmSync, writeFileSync, writeSync } = fs
+const { existsSync, fdatasyncSync, fsyncSync, ftruncateSync, openSync, renameSync } = fs
+const { rmSync, writeFileSync, writeSync } = fs
 
 /** @type {Array<string>} */
 const points = []
 
 /** @param {string | null} killed */
-const report = (killed) => writeFileSync(plan.report, JSON.stringify({ points: points.length, killed, labels: points }))
+const report = (killed) => writeFileSync(plan.report, JSON.stringify({ points, killed }))
 
-/** @param {string} label */
+/** The signal is delivered before the call returns. @param {string} label */
 const kill = (label) => {
   report(label)
   process.kill(process.pid, "SIGKILL")
@@ -32,10 +38,11 @@ const kill = (label) => {
  * @template A
  * @param {string} label
  * @param {() => A} operation
+ * @param {boolean} [isCall]
  * @returns {A}
  */
-const point = (label, operation) => {
-  if (plan.side === "within") return operation()
+const point = (label, operation, isCall = false) => {
+  if (plan.side === "within" || (plan.side === "after" && !isCall)) return operation()
   const isHere = points.push(label) === plan.at
   if (isHere && plan.side === "before") kill(`before ${label}`)
   const result = operation()
@@ -43,83 +50,88 @@ const point = (label, operation) => {
   return result
 }
 
-/** The last parts of a path, which are the same in every run. @param {unknown} path */
+/** The paths of open files, each by its descriptor. @type {Map<number, string>} */
+const paths = new Map()
+
+/** The last two names of a path: they are the same in every run. @param {unknown} path */
 const short = (path) => String(path).split("/").slice(-2).join("/")
 
-/** What is written to, by file descriptor. @type {Map<number, string>} */
-const open = new Map()
-
-fs.openSync = (path, flags, mode) => {
-  const changes = typeof flags === "string" && flags !== "r" && !String(path).startsWith("/dev/")
-  const fd = changes ? point(`open ${short(path)}`, () => openSync(path, flags, mode)) : openSync(path, flags, mode)
-  open.set(fd, String(path))
-  return fd
-}
-
-/**
- * @param {number} fd
- * @param {Uint8Array} bytes
- * @param {number} offset
- * @param {number} length
- */
-const write = (fd, bytes, offset, length) => {
-  if (open.get(fd)?.endsWith("/journal.jsonl") !== true) return writeSync(fd, bytes, offset, length)
-  if (plan.side === "within" && points.push("append") === plan.at) {
-    writeSync(fd, bytes, offset, Math.floor(length / 2))
-    kill("within append")
-  }
-  return point("append", () => writeSync(fd, bytes, offset, length))
-}
-Object.assign(fs, { writeSync: write })
-
 /** @param {number} fd */
-const openPath = (fd) => short(open.get(fd) ?? fd)
+const pathOf = (fd) => short(paths.get(fd) ?? fd)
 
-for (const name of /** @type {const} */ (["fsyncSync", "fdatasyncSync"])) {
-  const sync = fs[name]
-  fs[name] = (fd) => point(`sync ${openPath(fd)}`, () => sync(fd))
-}
-
-const { ftruncateSync, mkdirSync, renameSync } = fs
-fs.ftruncateSync = (fd, length) => point(`truncate ${openPath(fd)}`, () => ftruncateSync(fd, length))
-fs.renameSync = (from, to) => point(`rename ${short(to)}`, () => renameSync(from, to))
-fs.rmSync = (path, options) =>
-  fs.existsSync(path) ? point(`remove ${short(path)}`, () => rmSync(path, options)) : rmSync(path, options)
 Object.assign(fs, {
-  /** @type {typeof mkdirSync} */
-  mkdirSync: (/** @type {fs.PathLike} */ path, /** @type {fs.MakeDirectoryOptions} */ options) =>
-    fs.existsSync(path) ? undefined : point(`make ${short(path)}`, () => mkdirSync(path, options))
+  /** @type {typeof openSync} */
+  openSync: (path, flags, mode) => {
+    const fd = openSync(path, flags, mode)
+    paths.set(fd, String(path))
+    return fd
+  },
+  /** @param {number} fd @param {Uint8Array} bytes @param {number} offset @param {number} length */
+  writeSync: (fd, bytes, offset, length) => {
+    if (paths.get(fd)?.endsWith("/journal.jsonl") !== true) return writeSync(fd, bytes, offset, length)
+    if (plan.side === "within" && points.push("append") === plan.at) {
+      writeSync(fd, bytes, offset, Math.floor(length / 2))
+      kill("within append")
+    }
+    return point("append", () => writeSync(fd, bytes, offset, length))
+  },
+  /** @type {typeof fsyncSync} */
+  fsyncSync: (fd) => point(`sync ${pathOf(fd)}`, () => fsyncSync(fd)),
+  /** @type {typeof fdatasyncSync} */
+  fdatasyncSync: (fd) => point(`sync ${pathOf(fd)}`, () => fdatasyncSync(fd)),
+  /** @type {typeof renameSync} */
+  renameSync: (from, to) => point(`rename ${short(to)}`, () => renameSync(from, to)),
+  /** @type {typeof rmSync} */
+  rmSync: (path, options) =>
+    existsSync(path) ? point(`remove ${short(path)}`, () => rmSync(path, options)) : rmSync(path, options),
+  /** @type {typeof ftruncateSync} */
+  ftruncateSync: (fd, length) => point(`truncate ${pathOf(fd)}`, () => ftruncateSync(fd, length))
 })
 syncBuiltinESMExports()
 
-const { ClientRequest, IncomingMessage } = http
-const { emit, end, write: writeBody } = ClientRequest.prototype
-const emitOfMessage = IncomingMessage.prototype.emit
+const { ClientRequest, IncomingMessage, OutgoingMessage } = http
 
-/** @param {http.ClientRequest} request */
-const name = (request) => `${request.method} ${request.path.replaceAll(/(batch|file)[\w-]*_?\w{8,}/g, ":id")}`
+/**
+ * Does something that is a point of a call; ids are left out of the label.
+ *
+ * @template A
+ * @param {string} what
+ * @param {http.ClientRequest} request
+ * @param {() => A} operation
+ */
+const callPoint = (what, { method, path }, operation) =>
+  point(`${what} ${method} ${path.replaceAll(/\w*(?:batch|file)[_-]\w+/g, ":id")}`, operation, true)
+
+/** Responses, and the requests that they answer. @type {WeakMap<http.IncomingMessage, http.ClientRequest>} */
+const answered = new WeakMap()
 
 Object.assign(ClientRequest.prototype, {
-  /** @this {http.ClientRequest} @param {Parameters<typeof writeBody>} args */
+  /** @this {http.ClientRequest} @param {Parameters<http.OutgoingMessage["write"]>} args */
   write(...args) {
-    return point(`write ${name(this)}`, () => writeBody.apply(this, args))
+    return callPoint("send", this, () => OutgoingMessage.prototype.write.apply(this, args))
   },
-  /** @this {http.ClientRequest} @param {Parameters<typeof end>} args */
+  /** @this {http.ClientRequest} @param {Parameters<http.OutgoingMessage["end"]>} args */
   end(...args) {
-    return point(`end ${name(this)}`, () => end.apply(this, args))
+    const end = () => OutgoingMessage.prototype.end.apply(this, args)
+    // A request with a body is all sent by then.
+    return this.headersSent ? end() : callPoint("send", this, end)
   },
-  /** @this {http.ClientRequest} @param {string} event @param {Array<unknown>} args */
+  /** @this {http.ClientRequest} @param {string} event @param {ReadonlyArray<unknown>} args */
   emit(event, ...args) {
-    if (event === "finish") return point(`sent ${name(this)}`, () => emit.call(this, event, ...args))
-    if (event === "response") return point(`response ${name(this)}`, () => emit.call(this, event, ...args))
-    return emit.call(this, event, ...args)
+    const told = () => EventEmitter.prototype.emit.call(this, event, ...args)
+    if (event === "finish") return callPoint("sent", this, told)
+    if (event !== "response") return told()
+    if (args[0] instanceof IncomingMessage) answered.set(args[0], this)
+    return callPoint("answered", this, told)
   }
 })
+
 Object.assign(IncomingMessage.prototype, {
-  /** @this {http.IncomingMessage} @param {string} event @param {Array<unknown>} args */
+  /** @this {http.IncomingMessage} @param {string} event @param {ReadonlyArray<unknown>} args */
   emit(event, ...args) {
-    const last = () => emitOfMessage.call(this, event, ...args)
-    return event === "end" && this.statusCode !== null ? point("body ended", last) : last()
+    const told = () => EventEmitter.prototype.emit.call(this, event, ...args)
+    const request = answered.get(this)
+    return event === "end" && request !== undefined ? callPoint("answered in full", request, told) : told()
   }
 })
 

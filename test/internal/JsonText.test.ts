@@ -13,6 +13,18 @@ describe("memberText", () => {
     assert.strictEqual(memberText(line, "id", "body"), undefined)
   })
 
+  it("finds elements of lists", () => {
+    const line = "{\"a\" : [ [1,\"],\"] , {\"b\":[]},12345678901234567890\t],\"c\":[]}"
+    assert.strictEqual(memberText(line, "a", 0, 1), "\"],\"")
+    assert.strictEqual(memberText(line, "a", 1, "b"), "[]")
+    assert.strictEqual(memberText(line, "a", 2), "12345678901234567890")
+    assert.strictEqual(memberText(line, "a", 3), undefined)
+    assert.strictEqual(memberText(line, "c", 0), undefined)
+    assert.strictEqual(memberText(line, 0), undefined)
+    assert.strictEqual(memberText("[1,", 1), undefined)
+    assert.strictEqual(memberText("[1", 0), undefined)
+  })
+
   it("is not misled by what strings hold", () => {
     const line = "{\"a\":\"}{\\\"body\\\":1,\\\\\",\"list\":[\"]\",{\"body\":2}],\"body\":\"\\\\\\\"\"}"
     assert.strictEqual(memberText(line, "body"), "\"\\\\\\\"\"")

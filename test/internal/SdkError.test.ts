@@ -149,6 +149,11 @@ describe("toProviderError", () => {
     )
   })
 
+  it("takes what a server does not have for a refusal, and says so when it gives no reason", () => {
+    const error = translate(answered(501, { detail: "Not Implemented" }))
+    assert.deepStrictEqual([error.reason, error.detail], ["refused", "the server gives no reason"])
+  })
+
   it("keeps a long answer short", () => {
     assert.strictEqual(translate(answered(500, undefined, {}, "y".repeat(10_000))).detail, `${"y".repeat(500)}...`)
   })

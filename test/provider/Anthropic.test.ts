@@ -555,7 +555,7 @@ describe("Anthropic", () => {
   })
 
   describe("find", () => {
-    const tag = new SubmitTag({ runTag: "mine", shard: "0001", sha256: "0".repeat(64), rows: 3 })
+    const tag = new SubmitTag({ runTag: "mine", shard: "0001", sha256: "0".repeat(64), rows: 3, firstRow: 1, lastRow: 20 })
     const since = utc("2026-11-20T10:00:00Z")
     const results = (customId: string) =>
       new Response(`${JSON.stringify({ custom_id: customId, result: { type: "expired" } })}\n`)
@@ -626,6 +626,11 @@ describe("Anthropic", () => {
       Effect.gen(function*() {
         assert.deepStrictEqual(
           yield* find([page([ended("b1"), wire("b2"), ended("b3")]), results("mine-1"), results("other-1")]),
+          "b1",
+          "the one that is proved, whatever the others are"
+        )
+        assert.deepStrictEqual(
+          yield* find([page([wire("b1"), wire("b2")])]),
           ["b1", "b2"]
         )
         assert.deepStrictEqual(

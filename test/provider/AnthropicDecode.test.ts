@@ -153,6 +153,17 @@ describe("AnthropicDecode", () => {
     assert.strictEqual(message.tool_calls[0].function.arguments, "{\"a\":\"\\ud800\"}")
   })
 
+  it("keeps every digit of a tool's input", () => {
+    const argumentsOf = (input: string) => {
+      const text = `{"custom_id":"a","result":{"type":"succeeded","message":{"content":[{"type":"text","text":"A"},`
+        + `{"type":"tool_use","id":"t","name":"n","input":${input}}]}}}`
+      return JSON.parse(JSON.stringify(outcome(text))).body.choices[0].message.tool_calls[0].function.arguments
+    }
+    assert.strictEqual(argumentsOf("{\"id\": 1234567890123456789}"), "{\"id\": 1234567890123456789}")
+    assert.strictEqual(argumentsOf("{\"id\": 12}"), "{\"id\":12}")
+    assert.strictEqual(argumentsOf("null"), "{}")
+  })
+
   it("takes usage with nulls, nonsense or nothing", () => {
     const usage = (value: unknown) => JSON.parse(JSON.stringify(answered({ content: [], usage: value }).body)).usage
     assert.deepStrictEqual(

@@ -342,6 +342,21 @@ describe("AnthropicEncode", () => {
         [{ role: "assistant", tool_calls: [{ id: "c", type: "custom", custom: {} }] }],
         "messages[0].tool_calls[0].type"
       ],
+      [
+        "what else a call says",
+        [{ role: "assistant", tool_calls: [{ id: "c", function: { name: "f" }, extra_content: { a: 1 } }] }],
+        "messages[0].tool_calls[0].extra_content"
+      ],
+      [
+        "what else an image says",
+        [{ role: "user", content: [{ type: "image_url", image_url: { url: "https://example.com/a", size: 1 } }] }],
+        "messages[0].content[0].image_url.size"
+      ],
+      [
+        "a cache_control with nothing to keep",
+        [{ role: "user", content: [], cache_control: { type: "ephemeral" } }],
+        "messages[0].cache_control"
+      ],
       ["a tool's answer to nothing", [{ role: "tool", content: "1" }], "messages[0].tool_call_id"]
     ]
     for (const [what, messages, field] of bad) {
@@ -498,6 +513,17 @@ describe("AnthropicEncode", () => {
         "Use function tools, or Anthropic's own"
       ],
       [{ tools: [{ type: "function" }] }, "tools[0].function", null],
+      [{ tools: [{ ...weather, defer_loading: true }] }, "tools[0].defer_loading", "Leave it out of tools[0]"],
+      [
+        { tools: [{ type: "function", function: { name: "f", examples: ["a"] } }] },
+        "tools[0].function.examples",
+        "Leave it out of tools[0].function"
+      ],
+      [
+        { response_format: { type: "json_schema", json_schema: { name: "a", schema, version: 2 } } },
+        "response_format.json_schema.version",
+        "Leave it out of response_format.json_schema"
+      ],
       [{ tool_choice: "required" }, "tool_choice", "Give tools"],
       [
         { tools: [weather], tool_choice: { type: "allowed_tools" } },

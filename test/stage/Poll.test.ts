@@ -280,7 +280,7 @@ describe("trouble", () => {
       const ended = yield* Effect.flatten(after("1 hour", Effect.forEach(batches, poll, { concurrency: "unbounded" })))
       assert.deepStrictEqual(ended.map(({ ending }) => ending), ["completed", "completed", "completed"])
       const operations = (yield* looks(test)).map(({ operation }) => operation)
-      assert.deepStrictEqual(operations.slice(0, 6), ["list", "list", "retrieve", "retrieve", "retrieve", "list"])
+      assert.deepStrictEqual(operations.slice(0, 6), ["list", "retrieve", "retrieve", "retrieve", "list", "retrieve"])
     }))
 
   for (const [asked, honoured] of [["5 minutes", 300_000], ["3 days", 600_000]] as const) {

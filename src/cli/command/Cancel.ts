@@ -7,6 +7,7 @@ import * as NodePath from "node:path"
 import * as Ledger from "../../Ledger.js"
 import { Pipeline } from "../../Pipeline.js"
 import type { RunConfig } from "../../RunConfig.js"
+import type { RunState } from "../../RunState.js"
 import { advance, confirm } from "../Advance.js"
 import { Ending, exitCode } from "../Ending.js"
 import * as Options from "../Options.js"
@@ -15,45 +16,50 @@ import * as Pipelines from "../Pipelines.js"
 import * as Report from "../Report.js"
 import { providerOf } from "./Resume.js"
 
+/** What is about to be stopped. */
+const question = (state: RunState): string => {
+  const live = Report.live(state)
+  if (live.length === 0) return "Send nothing more of this run?"
+  const rows = live.reduce((sum, { shard }) => sum + shard.rows, 0)
+  const batches = `${Report.count(live.length, "batch", "batches")} with ${Report.count(rows, "row")}`
+  const more = Report.untouched(state).length === 0 ? "" : ", and send no more"
+  return `Cancel ${batches} at ${state.run.provider}${more}? What was answered is kept.`
+}
+
 const cancelRun = Effect.fn(function*(directory: string, settings: RunConfig) {
   const { interactive, json, say } = yield* Output
   const ledger = yield* Ledger.Ledger
   const pipeline = yield* Pipeline
   const state = yield* ledger.state(directory)
-  const live = Report.live(state)
+  const live = Report.live(state).length
   const uncertain = Report.uncertain(state).length
-  if (uncertain > 0) {
-    const look = `${Report.command("resume", directory)} --to-step submit`
-    yield* say(`${Report.doubt(uncertain)} What it finds or makes can be cancelled then: ${look}`)
-  }
-  if (live.length === 0) {
-    if (uncertain === 0) {
-      yield* say(`No batch of this run is running at ${state.run.provider}: there is nothing to cancel.`)
-    }
+  const isIdle = state.tally !== null || live + uncertain + Report.untouched(state).length === 0
+  if (isIdle) {
+    yield* say(`No batch of this run is running at ${state.run.provider}: there is nothing to cancel.`)
     if (settings.json === true) yield* json(Report.json(state))
-    return uncertain === 0 ? undefined : yield* new Ending({ code: exitCode.failed })
+    return
   }
-  const batches = Report.count(live.length, "batch", "batches")
-  if (interactive && settings.yes !== true && settings.json !== true) {
-    const rows = live.reduce((sum, { shard }) => sum + shard.rows, 0)
-    const question = `Cancel ${batches} with ${Report.count(rows, "row")} at ${state.run.provider}?`
-    if (!(yield* confirm(`${question} What was answered is kept.`))) {
-      return yield* new Ending({ code: exitCode.failed })
-    }
+  if (interactive && settings.yes !== true && settings.json !== true && !(yield* confirm(question(state)))) {
+    return yield* new Ending({ code: exitCode.failed })
   }
   for (const { id, providerStatus } of yield* pipeline.cancel(directory)) yield* say(`${id}: ${providerStatus}`)
-  if (settings.no_wait === true) {
+  if (uncertain > 0) {
+    yield* say(`${Report.doubt(uncertain)} What it finds is cancelled then: ${Report.command("resume", directory)}`)
+  }
+  if (settings.no_wait === true && live > 0) {
     yield* say(`Fetch what was answered: ${Report.command("resume", directory)}`)
     if (settings.json === true) yield* json(Report.json(yield* ledger.state(directory)))
     return yield* new Ending({ code: exitCode.stillRunning })
   }
-  return yield* advance(directory, { settings, steps: { from: "poll", to: "normalize" } }).pipe(
+  // What is uncertain is not looked for: to cancel it would be to make a batch of it where there is none.
+  yield* advance(directory, { settings, steps: { from: "poll", to: "normalize" } }).pipe(
     Effect.catchTag("RunLocked", () =>
       Effect.gen(function*() {
-        yield* say("Another process holds this run: it fetches what was answered.")
+        yield* say("Another process holds this run: it sends nothing more, and fetches what was answered.")
         if (settings.json === true) yield* json(Report.json(yield* ledger.state(directory)))
       }))
   )
+  if (uncertain > 0) return yield* new Ending({ code: exitCode.failed })
 })
 
 /** `llm-batch cancel RUN_DIR` */
@@ -61,7 +67,7 @@ export const cancel = Command.make(
   "cancel",
   {
     directory: Options.runDirectory,
-    flags: Options.settings(["yes", "json", "no_wait", "poll_interval", "max_wait"])
+    flags: Options.settings(["yes", "json", "no_wait", "poll_interval", "max_wait", "accept_new_key"])
   },
   ({ directory, flags }) =>
     Effect.flatMap(

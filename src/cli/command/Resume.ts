@@ -6,10 +6,8 @@ import * as Effect from "effect/Effect"
 import * as NodePath from "node:path"
 import * as Disk from "../../internal/Disk.js"
 import * as Ledger from "../../Ledger.js"
-import type { RunConfig } from "../../RunConfig.js"
-import type { Steps } from "../../Step.js"
-import { advance } from "../Advance.js"
-import * as Options from "../Options.js"
+import { advance, type Options } from "../Advance.js"
+import * as CliOptions from "../Options.js"
 import * as Pipelines from "../Pipelines.js"
 import * as Providers from "../Providers.js"
 import * as Settings from "../Settings.js"
@@ -39,10 +37,11 @@ export const providerOf = Effect.fn(function*(directory: string) {
 
 /** Goes on with the run in a directory, under the provider that it was begun with. */
 export const goOn = Effect.fn("cli.goOn")(
-  function*(directory: string, settings: RunConfig, steps: Steps, stage: boolean = false) {
+  function*(directory: string, options: Options) {
+    const { settings } = options
     yield* Settings.checkOutput(settings.output)
     const provider = yield* providerOf(directory)
-    return yield* Effect.provide(advance(directory, { settings, steps, stage }), Pipelines.layer(provider, settings))
+    return yield* Effect.provide(advance(directory, options), Pipelines.layer(provider, settings))
   }
 )
 
@@ -50,18 +49,16 @@ export const goOn = Effect.fn("cli.goOn")(
 export const resume = Command.make(
   "resume",
   {
-    directory: Options.runDirectory,
-    flags: Options.settings([
-      "output",
-      "yes",
-      "json",
-      "no_wait",
-      ...Options.waiting,
+    directory: CliOptions.runDirectory,
+    flags: CliOptions.settings([
+      ...CliOptions.goingOn,
+      "retries",
       "only_step",
       "from_step",
       "to_step",
       "replay_dir"
     ])
   },
-  ({ directory, flags }) => Effect.flatMap(Settings.steps(flags), (steps) => goOn(directory, flags, steps))
+  ({ directory, flags }) =>
+    Effect.flatMap(Settings.steps(flags), (steps) => goOn(directory, { settings: flags, steps }))
 ).pipe(Command.withDescription("Goes on with a run from wherever it stands: sends what was not sent, waits, fetches"))

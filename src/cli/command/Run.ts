@@ -21,26 +21,21 @@ import * as Settings from "../Settings.js"
 import { UsageError } from "../UsageError.js"
 import { goOn, providerOf } from "./Resume.js"
 
-/** What is where a run is to be. A directory with other things in it is not ours to fill, or to clear. */
-const look = Effect.fn(function*(directory: string) {
+/** The directory of the run that is there already, where one is named. */
+const findRun = Effect.fn(function*({ run_dir, run_id }: RunConfig) {
+  const named = run_dir ?? (run_id === undefined ? undefined : `${RunDirectory.defaultParent}/run_${run_id}`)
+  if (named === undefined) return undefined
   const disk = yield* Disk.Disk
-  const found = yield* Disk.attempt("look at", directory, () => {
-    const stat = disk.stat(directory)
-    if (stat === undefined) return "nothing"
-    if (stat.kind !== "directory") return "file"
-    if (disk.stat(RunDirectory.journal(directory)) !== undefined) return "run"
-    return disk.list(directory).length === 0 ? "nothing" : "other"
-  })
-  if (found === "run" || found === "nothing") return found
-  return yield* new UsageError({
-    message: `--run-dir: ${directory} is ${
-      found === "file" ? "a file" : "not empty, and holds no run"
-    }. Name a new directory, or an empty one.`
-  })
+  const isThere = yield* Disk.attempt(
+    "look at",
+    named,
+    () => disk.stat(named)?.kind === "directory" && disk.stat(RunDirectory.journal(named)) !== undefined
+  )
+  return isThere ? named : undefined
 })
 
-/** Builds a new run, then sends it. */
-const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps) {
+/** Builds a new run, or takes up the one that is there when it is the same, then goes on with it. */
+const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps, existing: string | undefined) {
   if (steps.from !== "build") {
     return yield* new UsageError({
       message: `Nothing is built yet that the step ${steps.from} could go on with. `
@@ -68,9 +63,17 @@ const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps) {
       pipeline.run(source, { ...options, steps: { from: "build", to: "build" } }),
       json
     ).pipe(
-      Effect.onInterrupt(() => say("\nInterrupted. Nothing was sent, and nothing was left behind."))
+      Effect.onInterrupt(() =>
+        say(
+          existing === undefined
+            ? "\nInterrupted. Nothing was sent, and nothing was left behind."
+            : "\nInterrupted. Nothing was sent."
+        )
+      )
     )
-    if (!json) yield* say(`Run directory: ${Report.path(state.directory)}`)
+    if (existing !== undefined) {
+      yield* say(`There is a run of this input in ${Report.path(state.directory)} already: going on with it.`)
+    } else if (!json) yield* say(`Run directory: ${Report.path(state.directory)}`)
     return yield* advance(state.directory, { settings, steps })
   })
   return yield* Effect.provide(program, Pipelines.layer(entry, settings))
@@ -87,7 +90,7 @@ const take = Effect.fn(function*(directory: string, settings: RunConfig, steps: 
   }
   const { say } = yield* Output
   yield* say(`Using the rows and shards in ${directory}; the input and the flags about rows are not looked at.`)
-  return yield* goOn(directory, settings, steps)
+  return yield* goOn(directory, { settings, steps })
 })
 
 /** What `run` and `build` do with their flags. */
@@ -96,12 +99,12 @@ export const start = Effect.fn("cli.run")(
     const settings = yield* Settings.merge(flags, input, config)
     const steps = yield* Settings.steps(settings)
     yield* Settings.checkOutput(settings.output)
-    const { run_dir, skip_build, skip_prepare } = settings
-    const found = run_dir === undefined ? "nothing" : yield* look(run_dir)
+    const { skip_build, skip_prepare } = settings
+    const existing = yield* findRun(settings)
     const goesOn = skip_build === true || skip_prepare === true || steps.from !== "build"
-    return run_dir !== undefined && found === "run" && goesOn
-      ? yield* take(run_dir, settings, steps)
-      : yield* begin(settings, steps)
+    return existing !== undefined && goesOn
+      ? yield* take(existing, settings, steps)
+      : yield* begin(settings, steps, existing)
   }
 )
 
@@ -119,6 +122,8 @@ export const run = Command.make(
       "json",
       "no_wait",
       ...Options.waiting,
+      "retries",
+      "accept_new_key",
       "only_step",
       "from_step",
       "to_step",

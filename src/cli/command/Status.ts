@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Ledger from "../../Ledger.js"
 import * as Manifest from "../../Manifest.js"
+import * as CancelMark from "../../pipeline/CancelMark.js"
 import type { RunState, ShardState } from "../../RunState.js"
 import { reportOf } from "../Advance.js"
 import * as Options from "../Options.js"
@@ -18,7 +19,9 @@ const standing = ({ candidates, ended, snapshot, status, tally }: ShardState): s
   if (tally !== null) return ended?.ending === "completed" ? "done" : `done (${ended?.ending ?? "ended"})`
   if (ended !== null) return `${ended.ending}, ${status === "fetched" ? "fetched" : "to be fetched"}`
   if (snapshot !== null) return snapshot.providerStatus
-  if (candidates.length > 0) return `may be ${candidates.join(" or ")}`
+  if (candidates.length > 0) {
+    return `may be ${candidates.join(" or ")}${candidates.length === 1 ? "" : ": their results will tell"}`
+  }
   switch (status) {
     case "uploaded":
     case "unanswered":
@@ -49,20 +52,24 @@ const times = ({ ended, snapshot }: ShardState, now: DateTime.Utc): string => {
     : `${begun}, expires in ${age(now, snapshot.expiresAt)}`
 }
 
-const shards = (state: RunState, now: DateTime.Utc): ReadonlyArray<string> =>
-  Report.table(
+const shards = (state: RunState, now: DateTime.Utc): ReadonlyArray<string> => {
+  const isRetried = Report.askedAgain(state).attempts > 1
+  return Report.table(
     [...state.shards.values()].map((shard) => [
       `  ${shard.shard.id}`,
+      ...(isRetried ? [`attempt ${shard.shard.attempt}`] : []),
       shard.snapshot?.id ?? "-",
       standing(shard),
       progress(shard),
       times(shard, now)
     ])
   )
+}
 
-const text = (state: RunState, now: DateTime.Utc): string => {
+const text = (state: RunState, isCancelled: boolean, now: DateTime.Utc): string => {
   const { directory, run, tally } = state
   const status = Manifest.runStatus(state)
+  const uncertain = Report.uncertain(state).length
   return [
     `${run.runId}: ${status}`,
     `${run.input.name}, ${state.rows === null ? "rows not built yet" : Report.count(state.rows, "row")}, `
@@ -70,8 +77,12 @@ const text = (state: RunState, now: DateTime.Utc): string => {
     `begun ${Report.elapsed(DateTime.distance(state.startedAt, now))} ago, last heard of `
     + `${Report.elapsed(DateTime.distance(state.updatedAt, now))} ago`,
     ...shards(state, now),
+    ...(uncertain === 0 ? [] : [`${Report.doubt(uncertain)} Or decide: ${Report.command("reconcile", directory)}`]),
     ...(tally === null
-      ? [status === "building" ? "" : `Go on with it: ${Report.command("resume", directory)}`]
+      ? [
+        isCancelled ? "It was cancelled: nothing more is sent." : "",
+        status === "building" ? "" : `Go on with it: ${Report.command("resume", directory)}`
+      ]
       : [Summary.summary(reportOf(state))])
   ].filter((line) => line !== "").join("\n")
 }
@@ -84,6 +95,7 @@ export const status = Command.make(
     Effect.gen(function*() {
       const output = yield* Output
       const state = yield* (yield* Ledger.Ledger).state(yield* locate(directory))
-      yield* flags.json === true ? output.json(Report.json(state)) : output.data(text(state, yield* DateTime.now))
+      if (flags.json === true) return yield* output.json(Report.json(state))
+      yield* output.data(text(state, yield* CancelMark.isSet(state.directory), yield* DateTime.now))
     }).pipe(Effect.provide(Ledger.layer))
 ).pipe(Command.withDescription("Tells where a run stands, batch by batch, without asking the provider"))

@@ -1,0 +1,180 @@
+/**
+ * What one simulation is about: the input, the limits, the provider, and how much goes wrong. A seed decides all of it.
+ */
+import type { RunOptions } from "llm-batch/Pipeline"
+import type { Shard } from "llm-batch/Shard"
+import type { RowOutcome } from "llm-batch/TestProvider"
+import { Dice } from "./Dice.js"
+import type { Behaviour, Fate } from "./SimulatedProvider.js"
+
+const minute = 60_000
+const hour = 60 * minute
+
+/** A row of the input. */
+export interface InputRow {
+  readonly id?: string
+  readonly model?: string
+  readonly prompt: string
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly rows: ReadonlyArray<InputRow>
+  readonly options: Pick<RunOptions, "shardRows" | "shardBytes" | "retries" | "maxConcurrentJobs">
+  readonly provider: Behaviour
+  /** How many processes are killed, lose their power or are interrupted, at most. */
+  readonly deaths: number
+  /** How many operations of the disk fail, at most, and how likely each does. */
+  readonly diskFaults: number
+  readonly diskFaultRate: number
+  /** Whether somebody asks for the run to be cancelled. */
+  readonly cancels: boolean
+  /** Whether another process tries to take the run up beside the one that has it. */
+  readonly intrudes: boolean
+  /** Whether the rows that failed are asked again once more when the run is finished. */
+  readonly retriesAfterwards: boolean
+  /** Whether the clocks of processes are wrong, each by another amount of at most so many milliseconds. */
+  readonly clockError: number
+  /** Whether the key does not work for a while. */
+  readonly lockout: boolean
+  /** Pauses between two looks at the batches, in milliseconds. */
+  readonly pollEvery: number
+}
+
+/** Ids that have been trouble to somebody. */
+const strangeIds: ReadonlyArray<string> = [
+  "../x",
+  "a/b",
+  "nul\u0000nul",
+  "__proto__",
+  "constructor",
+  "x".repeat(64),
+  "x".repeat(65),
+  "set|item|treatment|0.7|3|closed",
+  "  spaces  ",
+  "😀",
+  "caf\u00e9",
+  "cafe\u0301",
+  "\ud800",
+  "\"quoted\\\"",
+  "line\nbreak",
+  "\u2028",
+  "custom_id",
+  ",\"kind\":",
+  "0",
+  "-1",
+  "abcdefghij-1"
+]
+
+const inputOf = (dice: Dice): ReadonlyArray<InputRow> => {
+  const count = dice.weighted([[0.5, 0], [2, 1], [8, dice.between(2, 8)], [1.5, dice.between(9, 20)], [0.3, dice.between(21, 60)]], 3)
+  const models = dice.between(1, 4)
+  const named = dice.happens(0.8)
+  const strange = [...strangeIds]
+  return Array.from({ length: count }, (_, index) => {
+    const id = dice.happens(0.3) && strange.length > 0
+      ? strange.splice(dice.below(strange.length), 1)[0]
+      : `row ${index + 1}`
+    return {
+      ...(named && id !== undefined ? { id } : undefined),
+      ...(models > 1 ? { model: `model ${dice.below(models)}` } : undefined),
+      prompt: `${index + 1} `.repeat(dice.between(1, 5))
+    }
+  })
+}
+
+/** What becomes of each row each time that it is asked. */
+const fateOf = (seed: number, tags: boolean) => {
+  const dice = Dice.of(seed, "fate")
+  const trouble = dice.of([0, 0.05, 0.3])
+  const endings = dice.of([0, 0, 0.3])
+  const losses = dice.of([0, 0, 0, 0.2])
+  // Without tags a shard whose create was lost is looked for every minute until its batch ends.
+  const slow = tags ? dice.of([0, 0, 0.1, 0.5]) : 0
+  return (shard: Pick<Shard, "id" | "attempt">): Fate => {
+    const own = Dice.of(seed, "shard", shard.id)
+    const outcomes: ReadonlyArray<readonly [number, RowOutcome]> = [
+      [1, "refused"],
+      [1, "truncated"],
+      [3, "errored"],
+      [1, "expired"],
+      [1, "cancelled"],
+      [2, "missing"],
+      [2, "malformed"],
+      [1, "duplicate"],
+      [1, "conflicting"]
+    ]
+    const of = (row: number, what: string) => Dice.of(seed, what, row, shard.attempt)
+    return {
+      answer: (row) => `answer ${row}.${shard.attempt}`,
+      outcome: (row) => {
+        const own = of(row, "outcome")
+        return own.happens(trouble) ? own.weighted(outcomes, "errored") : "succeeded"
+      },
+      answeredAfter: (row) => {
+        const own = of(row, "time")
+        return own.happens(slow) ? own.between(1, 40) * hour : own.between(2, 30) * minute
+      },
+      ending: own.happens(endings)
+        ? { after: own.between(1, 120) * minute, ending: own.of(["completed", "expired", "cancelled", "failed"]) }
+        : null,
+      lost: own.happens(losses)
+    }
+  }
+}
+
+/** The plan of a seed. */
+export const draw = (seed: number): Plan => {
+  const dice = Dice.of(seed, "plan")
+  const tags = dice.happens(0.6)
+  const calm = dice.happens(0.15)
+  return {
+    seed,
+    rows: inputOf(dice),
+    options: {
+      ...(dice.happens(0.8) ? { shardRows: dice.between(1, 12) } : undefined),
+      ...(dice.happens(0.2) ? { shardBytes: dice.between(300, 1_500) } : undefined),
+      ...(dice.happens(0.2) ? { maxConcurrentJobs: dice.between(1, 3) } : undefined),
+      retries: dice.of([0, 0, 1, 2])
+    },
+    provider: {
+      tags,
+      upload: tags,
+      oneModelPerBatch: dice.happens(0.5),
+      listPage: dice.of([1, 2, 5, 100]),
+      fate: fateOf(seed, tags),
+      faultRate: calm ? 0 : dice.of([0.05, 0.2, 0.5]),
+      faults: calm ? 0 : dice.between(0, 12),
+      lag: dice.of([0, 5_000, 45_000]),
+      latency: dice.of([1, 100, 3_000]),
+      stale: dice.happens(0.2),
+      countless: dice.happens(0.2),
+      hardCuts: dice.happens(0.1),
+      neighbours: dice.happens(0.1)
+    },
+    deaths: calm ? 0 : dice.of([0, 1, 1, 2, 3, 4]),
+    diskFaults: calm ? 0 : dice.of([0, 0, 1, 3]),
+    diskFaultRate: dice.of([0.002, 0.02, 0.1]),
+    cancels: !calm && dice.happens(0.1),
+    intrudes: !calm && dice.happens(0.15),
+    retriesAfterwards: dice.happens(0.2),
+    clockError: calm ? 0 : dice.of([0, 0, 0, 4 * minute]),
+    lockout: !calm && dice.happens(0.1),
+    pollEvery: dice.of([10 * minute, hour, 3 * hour])
+  }
+}
+
+/** The same plan with nothing that goes wrong but what the provider does with the rows. */
+export const undisturbed = (plan: Plan): Plan => ({
+  ...plan,
+  provider: { ...plan.provider, faultRate: 0, faults: 0, lag: 0, latency: 1, stale: false, neighbours: false },
+  deaths: 0,
+  diskFaults: 0,
+  cancels: false,
+  intrudes: false,
+  clockError: 0,
+  lockout: false
+})
+
+/** Whether the results are the same bytes, whatever happens on the way. */
+export const isExact = (plan: Plan): boolean => !plan.cancels && !plan.provider.hardCuts

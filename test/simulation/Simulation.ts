@@ -1,0 +1,380 @@
+/**
+ * Takes one plan through: processes run, die, fail and are started again until the run is finished, and after each of
+ * them is checked what must hold.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { Decision, Pipeline, type PipelineError, type RunReport } from "llm-batch/Pipeline"
+import { RequestDefaults } from "llm-batch/Request"
+import * as Source from "llm-batch/Source"
+import * as Checks from "./Checks.js"
+import { Violation } from "./Checks.js"
+import { Computer, directory } from "./Computer.js"
+import { Dice, hash } from "./Dice.js"
+import type { Process } from "./Machine.js"
+import { isExact, type Plan, undisturbed } from "./Plan.js"
+import type { Operation, Verdict } from "./ProcessDisk.js"
+import { SimulatedProvider } from "./SimulatedProvider.js"
+
+const minute = 60_000
+
+/** What came of a simulation. */
+export interface Ending {
+  /** A number that is the same when everything happened in the same way. */
+  readonly trace: number
+  readonly results: string
+  readonly failures: string
+  readonly processes: number
+  readonly operations: number
+  readonly calls: number
+  /** How long it took in the simulated world, in milliseconds. */
+  readonly took: number
+}
+
+/** How a process is to die. */
+type Death =
+  | { readonly _tag: "Disk"; readonly operation: number; readonly how: "kill" | "power" | "messy power"; readonly after: boolean }
+  | { readonly _tag: "Call"; readonly call: number; readonly when: "made" | "done"; readonly how: "kill" | "power" }
+  | { readonly _tag: "Time"; readonly millis: number; readonly how: "kill" | "interrupt" }
+
+const drawDeath = (dice: Dice): Death =>
+  dice.weighted<() => Death>([
+    [4, () => ({
+      _tag: "Disk",
+      operation: dice.between(1, dice.of([30, 100, 300])),
+      how: dice.of(["kill", "power", "messy power"]),
+      after: dice.happens(0.5)
+    })],
+    [3, () => ({
+      _tag: "Call",
+      call: dice.between(1, dice.of([3, 10, 60])),
+      when: dice.of(["made", "done"]),
+      how: dice.of(["kill", "power"])
+    })],
+    [2, () => ({
+      _tag: "Time",
+      millis: dice.below(dice.of([2_000, 60 * minute, 1_500 * minute])),
+      how: dice.of(["kill", "interrupt"])
+    })]
+  ], () => ({ _tag: "Time", millis: 0, how: "kill" }))()
+
+/** What the driver knows of one process. */
+interface Subject {
+  readonly process: Process<RunReport, PipelineError>
+  readonly isIntruder: boolean
+  readonly death: Death | undefined
+  operations: number
+  calls: number
+  diskFaults: number
+  interrupted: boolean
+}
+
+/** More processes than this for one run, and it will never finish. */
+const processesAtMost = 40
+
+/** After so many nothing goes wrong any more. */
+const troubledProcesses = 15
+
+class Simulation {
+  private readonly dice: Dice
+  private readonly provider: SimulatedProvider
+  private readonly computer: Computer
+  private readonly subjects = new Map<Process, Subject>()
+  private deathsLeft: number
+  private diskFaultsLeft: number
+  private traceHash = 0
+  private operations = 0
+  private attemptsBefore: number | undefined
+
+  constructor(private readonly plan: Plan, private readonly watch: (text: string) => void = () => undefined) {
+    this.dice = Dice.of(plan.seed, "people")
+    this.deathsLeft = plan.deaths
+    this.diskFaultsLeft = plan.diskFaults
+    this.computer = new Computer({
+      dice: Dice.of(plan.seed, "machine"),
+      pollEvery: plan.pollEvery,
+      before: (process, operation) => this.beforeOperation(process, operation),
+      after: (process) => this.afterOperation(process)
+    })
+    this.provider = new SimulatedProvider(this.computer.machine, plan.provider, Dice.of(plan.seed, "provider"), {
+      trace: (text) => this.trace(text),
+      onCall: (process, _, when) => this.onCall(process, when)
+    })
+    if (plan.lockout) {
+      const { machine } = this.computer
+      machine.after(this.dice.below(120 * minute), () => {
+        this.provider.lockedOutUntil = machine.now + this.dice.below(300 * minute)
+      })
+    }
+  }
+
+  run(): Ending {
+    const { computer, plan, provider } = this
+    const { machine } = computer
+    const began = machine.now
+    let report: RunReport | undefined
+    while (report === undefined) {
+      if (this.subjects.size > processesAtMost) throw new Violation(`${this.subjects.size} processes did not finish the run`)
+      if (this.subjects.size > troubledProcesses) this.calm()
+      report = this.round()
+      this.pause()
+    }
+    Checks.finished(computer, provider, plan.rows, { ...report.tally }, isExact(plan))
+    const results = computer.read("results.jsonl") ?? ""
+    const failures = computer.read("failures.jsonl") ?? ""
+    computer.cutPower([])
+    Checks.finished(computer, provider, plan.rows, null, isExact(plan))
+    if (computer.read("results.jsonl") !== results) throw new Violation("the results did not survive the power")
+    this.trace(results + failures)
+    return {
+      trace: this.traceHash,
+      results,
+      failures,
+      processes: this.subjects.size,
+      operations: this.operations,
+      calls: provider.calls,
+      took: machine.now - began
+    }
+  }
+
+  private trace(text: string): void {
+    this.traceHash = hash(text, this.traceHash)
+    this.watch(text)
+  }
+
+  private calm(): void {
+    this.provider.calm()
+    this.deathsLeft = 0
+    this.diskFaultsLeft = 0
+  }
+
+  /** Time passes between two processes. */
+  private pause(): void {
+    const { machine } = this.computer
+    let over = false
+    machine.after(this.dice.below(this.dice.of([1_000, 30 * minute, 2_000 * minute])), () => {
+      over = true
+    })
+    machine.run(() => over)
+  }
+
+  /** Starts a process, and whoever gets in its way; gives the report when the run is finished by it. */
+  private round(): RunReport | undefined {
+    const { computer, plan } = this
+    const { machine } = computer
+    const main = this.start(this.nextProgram(), false)
+    const others: Array<Process<unknown, unknown>> = []
+    if (plan.intrudes && this.dice.happens(0.5)) {
+      machine.after(this.dice.below(this.dice.of([10, 60 * minute])), () => {
+        if (main.process.isAlive) others.push(this.start(this.continued(), true).process)
+      })
+    }
+    if (plan.cancels && this.dice.happens(0.3)) {
+      machine.after(this.dice.below(this.dice.of([10_000, 120 * minute])), () => {
+        if (!main.process.isAlive || !Checks.isBuilt(computer)) return
+        const cancel = Effect.flatMap(Pipeline, (pipeline) => pipeline.cancel(directory))
+        others.push(computer.start(this.provider, cancel))
+      })
+    }
+    const isOver = () => !main.process.isAlive && others.every(({ isAlive }) => !isAlive)
+    if (!machine.run(isOver)) throw new Violation("a process waits for something that never comes")
+    let report: RunReport | undefined
+    for (const subject of this.subjects.values()) {
+      const judged = subject.process === main.process || others.includes(subject.process) ? this.judge(subject) : undefined
+      report ??= judged
+    }
+    Checks.paidOnce(this.provider)
+    Checks.batchesOnDisk(computer, this.provider, new Set())
+    return report === undefined ? undefined : this.isDone(report)
+  }
+
+  /** Whether a finished run is all that was wanted of it. */
+  private isDone(report: RunReport): RunReport | undefined {
+    if (!this.plan.retriesAfterwards) return report
+    const attempts = Checks.attempts(this.computer)
+    if (this.attemptsBefore === undefined) {
+      if (report.tally?.retryable === 0) return report
+      this.attemptsBefore = attempts
+    }
+    return attempts > this.attemptsBefore ? report : undefined
+  }
+
+  private nextProgram(): Effect.Effect<RunReport, PipelineError, Pipeline> {
+    if (this.attemptsBefore !== undefined && Checks.attempts(this.computer) === this.attemptsBefore) {
+      return Effect.flatMap(Pipeline, (pipeline) => pipeline.retry(directory))
+    }
+    return this.continued()
+  }
+
+  private continued(): Effect.Effect<RunReport, PipelineError, Pipeline> {
+    if (Checks.isBuilt(this.computer) && this.dice.happens(0.8)) {
+      return Effect.flatMap(Pipeline, (pipeline) => pipeline.resume(directory))
+    }
+    const text = this.plan.rows.map((row) => `${JSON.stringify(row)}\n`).join("")
+    const source = Source.fromText("input.jsonl", text)
+    return Effect.flatMap(Pipeline, (pipeline) =>
+      pipeline.run(source, { ...this.plan.options, defaults: new RequestDefaults({ model: "any" }), directory }))
+  }
+
+  private start(program: Effect.Effect<RunReport, PipelineError, Pipeline>, isIntruder: boolean): Subject {
+    const { clockError } = this.plan
+    const dies = !isIntruder && this.deathsLeft > 0 && this.dice.happens(0.8)
+    if (dies) this.deathsLeft--
+    const process = this.computer.start(
+      this.provider,
+      program,
+      clockError === 0 ? 0 : this.dice.between(-clockError, clockError)
+    )
+    const death = dies ? drawDeath(this.dice) : undefined
+    const subject: Subject = {
+      process,
+      isIntruder,
+      death,
+      operations: 0,
+      calls: 0,
+      diskFaults: 0,
+      interrupted: false
+    }
+    this.subjects.set(process, subject)
+    this.trace(`process ${this.subjects.size}, ${JSON.stringify(death ?? "no death")}`)
+    if (death?._tag === "Time") {
+      this.computer.machine.after(death.millis, () => {
+        if (!process.isAlive) return
+        this.trace(`${death.how} at ${this.computer.machine.now}`)
+        if (death.how === "kill") process.kill()
+        else {
+          subject.interrupted = true
+          process.interrupt()
+        }
+      })
+    }
+    return subject
+  }
+
+  private die(subject: Subject, how: "kill" | "power" | "messy power"): void {
+    this.trace(`${how} at ${this.operations}`)
+    if (how === "kill") subject.process.kill()
+    else this.computer.cutPower(this.subjects.keys(), how === "power" ? undefined : this.dice)
+  }
+
+  private onCall(process: Process, when: "made" | "done"): void {
+    const subject = this.subjects.get(process)
+    if (subject === undefined) return
+    if (when === "made") subject.calls++
+    if (subject.isIntruder && this.isHeldByAnother(subject)) throw new Violation("a call was made beside the process that has the run")
+    const { death } = subject
+    if (death?._tag === "Call" && death.when === when && subject.calls === death.call) this.die(subject, death.how)
+  }
+
+  private isHeldByAnother(subject: Subject): boolean {
+    return [...this.subjects.values()].some((other) => other !== subject && other.process.isAlive)
+  }
+
+  private beforeOperation(process: Process, operation: Operation): Verdict {
+    const subject = this.subjects.get(process)
+    this.operations++
+    this.trace(`${operation.name} ${operation.path}`)
+    if (subject === undefined) return "go"
+    subject.operations++
+    const { death } = subject
+    if (death?._tag === "Disk" && death.operation === subject.operations) {
+      if (!death.after) this.die(subject, death.how)
+      else if (operation.name === "write" && operation.bytes !== undefined && operation.bytes.length > 1) {
+        return { bytes: this.dice.between(1, operation.bytes.length) }
+      }
+      return "go"
+    }
+    if (this.diskFaultsLeft === 0 || !this.dice.happens(this.plan.diskFaultRate)) return "go"
+    this.diskFaultsLeft--
+    if (operation.name === "write" && operation.bytes !== undefined && this.dice.happens(0.3)) {
+      return { bytes: this.dice.between(1, operation.bytes.length) }
+    }
+    subject.diskFaults++
+    this.trace("fault")
+    return this.dice.of(["ENOSPC", "EIO", "EACCES"])
+  }
+
+  private afterOperation(process: Process): void {
+    const subject = this.subjects.get(process)
+    const death = subject?.death
+    if (subject !== undefined && death?._tag === "Disk" && death.after && death.operation === subject.operations) {
+      this.die(subject, death.how)
+    }
+  }
+
+  /** Whether a process may end as it did; gives the report of one that finished the run. */
+  private judge({ diskFaults, interrupted, isIntruder, process: { exit } }: Subject): RunReport | undefined {
+    this.trace(`the process ends with ${exit?._tag ?? "death"}`)
+    if (exit === undefined) return undefined
+    if (exit._tag === "Success") {
+      if (exit.value.tally === null) throw new Violation("a process ended well without finishing the run")
+      return exit.value
+    }
+    const { cause } = exit
+    if (Cause.isInterruptedOnly(cause) && interrupted) return undefined
+    const error = Cause.failureOption(cause)
+    if (Cause.isDie(cause) || error._tag === "None") throw new Violation(Cause.pretty(cause))
+    const { value } = error
+    this.trace(value.message)
+    const isExpected = (): boolean => {
+      switch (value._tag) {
+        case "DiskError":
+          return diskFaults > 0 && value.message.startsWith(`${value.path}: cannot ${value.operation}: `)
+        case "ProviderError":
+        case "SubmitRefused":
+          return this.plan.provider.faults > 0 || this.plan.lockout
+        case "PollTimeout":
+          // Seen too late, for whatever went wrong with looking.
+          return this.plan.provider.faults > 0 || this.plan.provider.stale
+        case "RunLocked":
+          return isIntruder
+        case "SubmitUnknown":
+          return this.settle(value.shard)
+        case "RunRejected":
+          return this.startOver(value.message)
+        default:
+          return false
+      }
+    }
+    if (!isExpected()) throw new Violation(`a process ended with ${value._tag}: ${value.message}`)
+    return undefined
+  }
+
+  /** Somebody looks at the provider's own pages, and decides. */
+  private settle(shard: string): boolean {
+    if (this.plan.provider.tags) return false
+    const { machine } = this.computer
+    const booked = this.provider.books.find((booked) => booked.shard === shard && booked.runTag !== "neighbour1")
+    const decision = booked === undefined
+      ? Decision.Resend({ shard })
+      : Decision.Adopt({ shard, batchId: booked.id })
+    const process = this.computer.start(
+      this.provider,
+      Effect.flatMap(Pipeline, (pipeline) => pipeline.reconcile(directory, decision))
+    )
+    return machine.run(() => !process.isAlive)
+  }
+
+  /** A run that was never begun is begun again. */
+  private startOver(message: string): boolean {
+    if (Checks.isBuilt(this.computer) || this.provider.books.length > 0) return false
+    if (!/its journal is empty|holds no run|there is no run here/u.test(message)) return false
+    this.computer.memory.disk.remove(directory)
+    return true
+  }
+}
+
+/** Takes a plan through, telling everything that happens; throws a `Violation` that says how to see it again. */
+export const simulate = (plan: Plan, watch?: (text: string) => void): Ending => {
+  try {
+    const ending = new Simulation(plan, watch).run()
+    if (!isExact(plan)) return ending
+    const quiet = new Simulation(undisturbed(plan)).run()
+    if (quiet.results !== ending.results) throw new Violation("the results differ from those of an undisturbed run")
+    if (quiet.failures !== ending.failures) throw new Violation("the failures differ from those of an undisturbed run")
+    return ending
+  } catch (error) {
+    const problem = error instanceof Violation ? error.message : String(error instanceof Error ? error.stack : error)
+    throw new Violation(`seed ${plan.seed}: ${problem}\nSee it again: npm run simulate -- --seed ${plan.seed}`)
+  }
+}
