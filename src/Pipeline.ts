@@ -484,7 +484,7 @@ const make = Effect.gen(function*() {
     const { total } = snapshot.counts
     if (total !== 0 && total !== shard.rows) {
       return yield* rejected(
-        `batch ${decision.batchId} has ${total} rows, and shard ${shard.id} has ${shard.rows}`,
+        `batch ${decision.batchId} counts ${total} rows, and shard ${shard.id} counts ${shard.rows}`,
         "It is the batch of something else: name another one."
       )
     }

@@ -160,6 +160,8 @@ export interface RunState {
   readonly startedAt: typeof at.Type
   /** The time of the last entry. */
   readonly updatedAt: typeof at.Type
+  /** When the run was finished for the last time; `null` until it was. */
+  readonly finishedAt: typeof at.Type | null
   /** How many rows were built; `null` until all are. */
   readonly rows: number | null
   readonly notices: ReadonlyArray<string>
@@ -176,6 +178,7 @@ const begin = (directory: string, entry: Extract<Entry, { _tag: "RunStarted" }>)
   run: entry.run,
   startedAt: entry.at,
   updatedAt: entry.at,
+  finishedAt: null,
   rows: null,
   notices: [],
   input: null,
@@ -313,7 +316,7 @@ export class Fold {
         ? { rows: entry.rows, notices: entry.notices, input: entry.input }
         : undefined),
       ...(entry._tag === "RetryBuilt" ? { tally: null } : undefined),
-      ...(entry._tag === "RunFinished" ? { tally: entry.tally } : undefined)
+      ...(entry._tag === "RunFinished" ? { tally: entry.tally, finishedAt: entry.at } : undefined)
     }
     return undefined
   }

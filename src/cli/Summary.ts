@@ -77,7 +77,7 @@ const finished = (
   { directory, failures, results, state }: RunReport,
   tally: Tally.Tally
 ): ReadonlyArray<string> => {
-  const took = Report.elapsed(DateTime.distance(state.startedAt, state.updatedAt))
+  const took = Report.elapsed(DateTime.distance(state.startedAt, state.finishedAt ?? state.updatedAt))
   const unsent = Report.neverSent(state).length
   const sent = batches(state.shards.size - unsent)
   return [

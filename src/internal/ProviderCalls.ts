@@ -84,7 +84,7 @@ export const orStoppedAnyway =
         Effect.flatMap(
           look,
           (snapshot) =>
-            snapshot.status === "ended" || snapshot.status === "cancelling"
+            snapshot.status === "ended" || snapshot.status === "cancelling" || snapshot.status === "finalizing"
               ? Effect.succeed(snapshot)
               : Effect.fail(error)
         )

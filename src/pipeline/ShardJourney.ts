@@ -34,6 +34,8 @@ export const make = Effect.gen(function*() {
   const { fetch } = yield* Fetch
   const { normalize } = yield* Normalize
   const downloading = yield* Effect.makeSemaphore(transfers)
+  // It keeps one core busy, and needs its buffers: two at a time would only take turns.
+  const normalizing = yield* Effect.makeSemaphore(1)
 
   /** A shard that will not be sent any more ends as a batch that was cancelled before its first row. */
   const neverSent = Effect.fn(function*(shard: Shard) {
@@ -149,7 +151,7 @@ export const make = Effect.gen(function*() {
     }
     if (state.tally === null || Step.isOnly(steps, "normalize")) {
       if (!Step.includes(steps, "normalize")) return
-      yield* downloading.withPermits(1)(write(raw))
+      yield* normalizing.withPermits(1)(write(raw))
     }
   })
 })
