@@ -27,7 +27,7 @@ import { RunLock } from "../src/internal/RunLock.js"
 import * as SimulatedClock from "./SimulatedClock.js"
 
 /** Everything that a process of a test may use. */
-export type Everything =
+type Everything =
   | Pipeline.Pipeline
   | Provider.Provider
   | Ledger.Ledger

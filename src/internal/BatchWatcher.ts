@@ -19,7 +19,7 @@ import { isTransient, ProviderError, retryAfter } from "../ProviderError.js"
 import { Progress } from "../RunEvent.js"
 
 /** Watches batches for whoever waits. */
-export interface BatchWatcher {
+interface BatchWatcher {
   /** The batch each time it has changed, ending with its end. */
   readonly watch: (batch: Batch) => Stream.Stream<Batch, ProviderError>
 }

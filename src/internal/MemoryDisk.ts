@@ -16,10 +16,10 @@ import * as NodeUtil from "node:util"
 import * as Disk from "./Disk.js"
 
 /** The operations of a disk and of its handles. Closing a handle is none: it never fails for an open one. */
-export type Operation = keyof Disk.Service | Exclude<keyof Disk.Handle, "close">
+type Operation = keyof Disk.Service | Exclude<keyof Disk.Handle, "close">
 
 /** What goes wrong once: at the `count`-th operation from now on, or at the `count`-th of one kind. */
-export interface Fault {
+interface Fault {
   readonly operation?: Operation
   readonly count: number
   /** The code of the error, or `crash`: the power fails before the operation has done anything. */

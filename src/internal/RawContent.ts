@@ -15,8 +15,6 @@ import { macrotask } from "./BlockLoop.js"
 import * as Disk from "./Disk.js"
 import { ArchiveProblem, members, readFully, rejected, type ZipMember } from "./ZipEntries.js"
 
-export { ArchiveProblem }
-
 type Failure = DiskError | ArchiveProblem
 
 /** The next block; `none` at the end, however often it is asked for. */

@@ -31,7 +31,7 @@ export interface Crash {
 }
 
 /** How a run ended that was killed now and then. */
-export interface Survival {
+interface Survival {
   readonly results: string
   readonly batches: number
   /** Where the first process was killed; `null` when it came to its end before that. */

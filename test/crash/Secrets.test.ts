@@ -84,7 +84,7 @@ describe("secrets are in no file, no output and no log", () => {
         assert.strictEqual(code, 0, stderr)
         for (const args of [...looking, ["results", "here"], ["fetch", "here"], ["clean", "here"]]) yield* run(args)
         assert.include(read(), "RunFinished")
-      }), 60_000)
+      }), 180_000)
 
     it.scopedLive(`when the server refuses the key, and repeats it: ${provider}`, () =>
       Effect.gen(function*() {
@@ -92,7 +92,7 @@ describe("secrets are in no file, no output and no log", () => {
         assert.strictEqual((yield* run(begin)).code, 1)
         for (const args of [...looking, ["resume", "here", "--json", ...quick]]) yield* run(args)
         assert.include(read(), "***")
-      }), 60_000)
+      }), 180_000)
 
     it.scopedLive(`when an answer is lost, and the server repeats the key: ${provider}`, () =>
       Effect.gen(function*() {
@@ -101,7 +101,7 @@ describe("secrets are in no file, no output and no log", () => {
         const { code, stdout } = yield* run([...begin, "--json"])
         assert.strictEqual(code, 0, stdout)
         assert.include(read(), "***")
-      }), 60_000)
+      }), 180_000)
 
     it.scopedLive(
       `when every other call fails, and the server repeats the key: ${provider}`,
@@ -128,6 +128,6 @@ describe("secrets are in no file, no output and no log", () => {
         })
         assert.strictEqual(code, 130, stderr)
         assert.include(read(), "Interrupted")
-      }), 60_000)
+      }), 180_000)
   }
 })

@@ -2,10 +2,15 @@
  * Loaded before the command line, by `node --import`: kills the process at the Nth point at which that could matter.
  *
  * A point is an append to the journal, a sync, a rename, something that is removed or cut off, a piece of a request, a
- * request that was sent, the head of a response, the end of its body. `LLM_BATCH_CRASH` says where, as JSON: `{"report": path, "at"?: N, "side"?: "before" |
- * "after" | "within"}`. `after` counts the points of calls alone: there a server goes on by itself, while what comes
- * after a change on the disk comes before the next point. `within` leaves the Nth append to the journal half written, and
- * counts these alone. The report is `{"points": labels, "killed": label | null}`.
+ * request that was sent, the head of a response, the end of its body. `LLM_BATCH_CRASH` says where, as JSON:
+ * `{"report": path, "at"?: N, "side"?: "before" | "after" | "within"}`.
+ *
+ * - `before` counts every point;
+ * - `after` counts those of calls alone: there a server goes on by itself, while what comes after a change on the disk
+ *   comes before the next point;
+ * - `within` counts appends to the journal alone, and leaves the Nth of them half written.
+ *
+ * The report is `{"points": labels, "killed": label | null}`.
  *
  * There is no hook for this in the program. Its modules see what is patched here because `syncBuiltinESMExports` renews
  * the bindings of those that import Node's modules by name or as a namespace.
@@ -17,8 +22,8 @@ import { syncBuiltinESMExports } from "node:module"
 
 /** @type {{ readonly report: string, readonly at?: number, readonly side?: "before" | "after" | "within" }} */
 const plan = JSON.parse(process.env.LLM_BATCH_CRASH ?? "{}")
-const { existsSync, fdatasyncSync, fsyncSync, ftruncateSync, openSync, renameSync } = fs
-const { rmSync, writeFileSync, writeSync } = fs
+const { existsSync, writeFileSync } = fs
+const { fdatasyncSync, fsyncSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } = fs
 
 /** @type {Array<string>} */
 const points = []

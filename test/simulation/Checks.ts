@@ -176,10 +176,11 @@ export const finished = (
     if (at(told, "rows") !== rows.length) fail("the tally is of another number of rows")
     if (at(told, "retryable") !== retryable) fail("the tally counts other rows that a retry can help")
   }
-  // What was removed may come back when the power fails.
-  if (computer.powerCuts > 0) return
+}
+
+/** No file under a temporary name is left. A power cut may bring back what was removed, and a bad disk may keep it. */
+export const nothingTemporary = (computer: Computer): void => {
   for (const path of computer.memory.files().keys()) {
-    // The manifest is derived: a run does not fail because the disk did when it was written the last time.
-    if (/(?<!manifest\.json)\.tmp$|\.scratch$/u.test(path)) fail(`${path} is left`)
+    if (/\.(?:tmp|scratch)$/u.test(path)) fail(`${path} is left`)
   }
 }

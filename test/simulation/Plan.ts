@@ -145,6 +145,7 @@ export const draw = (seed: number): Plan => {
       fate: fateOf(seed, tags),
       faultRate: calm ? 0 : dice.of([0.05, 0.2, 0.5]),
       faults: calm ? 0 : dice.between(0, 12),
+      lostCreates: [],
       lag: dice.of([0, 5_000, 45_000]),
       latency: dice.of([1, 100, 3_000]),
       stale: dice.happens(0.2),
@@ -167,7 +168,7 @@ export const draw = (seed: number): Plan => {
 /** The same plan with nothing that goes wrong but what the provider does with the rows. */
 export const undisturbed = (plan: Plan): Plan => ({
   ...plan,
-  provider: { ...plan.provider, faultRate: 0, faults: 0, lag: 0, latency: 1, stale: false, neighbours: false },
+  provider: { ...plan.provider, faultRate: 0, faults: 0, lostCreates: [], lag: 0, latency: 1, stale: false, neighbours: false },
   deaths: 0,
   diskFaults: 0,
   cancels: false,

@@ -5,5 +5,5 @@ const seeds = process.argv.slice(verbose ? 3 : 2).map(Number)
 for (const seed of seeds) {
   const plan = draw(seed)
   const t = performance.now()
-  try { const e = simulate(plan, verbose ? console.log : undefined); console.log(seed, plan.rows.length, JSON.stringify(plan.options), e.processes, e.operations, e.calls, (performance.now()-t).toFixed(1)) } catch (e) { console.log(seed, plan.rows.length, (performance.now()-t).toFixed(1), String(e).slice(0,4000)) }
+  try { const e = simulate(plan, verbose ? { watch: console.log } : {}); console.log(seed, plan.rows.length, JSON.stringify(plan.options), e.processes, e.operations, e.calls, (performance.now()-t).toFixed(1)) } catch (e) { console.log(seed, plan.rows.length, (performance.now()-t).toFixed(1), String(e).slice(0,4000)) }
 }

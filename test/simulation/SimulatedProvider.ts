@@ -47,6 +47,8 @@ export interface Behaviour {
   readonly faultRate: number
   /** How much may go wrong in all. */
   readonly faults: number
+  /** Which creates, counted from 1, make a batch and are not answered, whatever else goes wrong. */
+  readonly lostCreates: ReadonlyArray<number>
   /** How long, in milliseconds, a batch is not in the list yet, and a lost call may take to have its effect, together. */
   readonly lag: number
   /** The longest time that a call takes one way, in milliseconds. */
@@ -109,6 +111,7 @@ export class SimulatedProvider {
   lockedOutUntil = 0
   private readonly uploads = new Map<string, Buffer>()
   private faultsLeft: number
+  private creates = 0
 
   constructor(
     private readonly machine: Machine,
@@ -294,7 +297,9 @@ export class SimulatedProvider {
     return Effect.flatMap(Stream.runCollect(bytes), (blocks) => {
       const content = Buffer.concat([...blocks])
       const what = { provider: name, operation: `${operation} shard ${shard.id}`, detail: "the plan has it so" }
-      const fault = this.strikes()
+      if (operation === "create") this.creates++
+      const isLost = operation === "create" && this.behaviour.lostCreates.includes(this.creates)
+      const fault = isLost ? "lost" : this.strikes()
         ? this.dice.weighted<SubmitFault>([
           [1, "not-sent"],
           [0.5, "refused"],

@@ -27,12 +27,15 @@ export interface Ending {
   readonly processes: number
   readonly operations: number
   readonly calls: number
+  /** What the first process did of them. */
+  readonly operationsOfFirst: number
+  readonly callsOfFirst: number
   /** How long it took in the simulated world, in milliseconds. */
   readonly took: number
 }
 
 /** How a process is to die. */
-type Death =
+export type Death =
   | { readonly _tag: "Disk"; readonly operation: number; readonly how: "kill" | "power" | "messy power"; readonly after: boolean }
   | { readonly _tag: "Call"; readonly call: number; readonly when: "made" | "done"; readonly how: "kill" | "power" }
   | { readonly _tag: "Time"; readonly millis: number; readonly how: "kill" | "interrupt" }
@@ -57,6 +60,26 @@ const drawDeath = (dice: Dice): Death =>
       how: dice.of(["kill", "interrupt"])
     })]
   ], () => ({ _tag: "Time", millis: 0, how: "kill" }))()
+
+/** What happens to the first process of a simulation, and nothing else to any. */
+export interface Mishap {
+  readonly death?: Death
+  /** An operation of the disk, counted from 1, and what becomes of it. */
+  readonly fault?: { readonly operation: number; readonly verdict: Verdict }
+  /** Syncs that are left out, as if they were not in the code. */
+  readonly skips?: (operation: Operation) => boolean
+}
+
+export interface Options {
+  /** Is told everything that happens. */
+  readonly watch?: (text: string) => void
+  /** What goes wrong with processes and their disks, in the place of what the dice have. */
+  readonly mishap?: Mishap
+  /** Is told of each operation of the first process. */
+  readonly onOperation?: (operation: Operation) => void
+  /** What an undisturbed run of the plan gives, where that is known. */
+  readonly undisturbed?: Pick<Ending, "results" | "failures">
+}
 
 /** What the driver knows of one process. */
 interface Subject {
@@ -86,7 +109,7 @@ class Simulation {
   private operations = 0
   private attemptsBefore: number | undefined
 
-  constructor(private readonly plan: Plan, private readonly watch: (text: string) => void = () => undefined) {
+  constructor(private readonly plan: Plan, private readonly options: Options) {
     this.dice = Dice.of(plan.seed, "people")
     this.deathsLeft = plan.deaths
     this.diskFaultsLeft = plan.diskFaults
@@ -120,6 +143,8 @@ class Simulation {
       this.pause()
     }
     Checks.finished(computer, provider, plan.rows, { ...report.tally }, isExact(plan))
+    const diskFaults = [...this.subjects.values()].reduce((sum, subject) => sum + subject.diskFaults, 0)
+    if (computer.powerCuts === 0 && diskFaults === 0) Checks.nothingTemporary(computer)
     const results = computer.read("results.jsonl") ?? ""
     const failures = computer.read("failures.jsonl") ?? ""
     computer.cutPower([])
@@ -132,6 +157,8 @@ class Simulation {
       failures,
       processes: this.subjects.size,
       operations: this.operations,
+      operationsOfFirst: [...this.subjects.values()][0]?.operations ?? 0,
+      callsOfFirst: [...this.subjects.values()][0]?.calls ?? 0,
       calls: provider.calls,
       took: machine.now - began
     }
@@ -139,7 +166,7 @@ class Simulation {
 
   private trace(text: string): void {
     this.traceHash = hash(text, this.traceHash)
-    this.watch(text)
+    this.options.watch?.(text)
   }
 
   private calm(): void {
@@ -218,14 +245,16 @@ class Simulation {
 
   private start(program: Effect.Effect<RunReport, PipelineError, Pipeline>, isIntruder: boolean): Subject {
     const { clockError } = this.plan
-    const dies = !isIntruder && this.deathsLeft > 0 && this.dice.happens(0.8)
+    const { mishap } = this.options
+    const isFirst = this.subjects.size === 0
+    const dies = mishap === undefined && !isIntruder && this.deathsLeft > 0 && this.dice.happens(0.8)
     if (dies) this.deathsLeft--
     const process = this.computer.start(
       this.provider,
       program,
       clockError === 0 ? 0 : this.dice.between(-clockError, clockError)
     )
-    const death = dies ? drawDeath(this.dice) : undefined
+    const death = dies ? drawDeath(this.dice) : isFirst ? mishap?.death : undefined
     const subject: Subject = {
       process,
       isIntruder,
@@ -277,6 +306,15 @@ class Simulation {
     if (subject === undefined) return "go"
     subject.operations++
     const { death } = subject
+    const { mishap, onOperation } = this.options
+    const isFirst = this.subjects.size === 1
+    if (isFirst) onOperation?.(operation)
+    if (mishap?.skips?.(operation) === true) return "skip"
+    if (isFirst && mishap?.fault?.operation === subject.operations) {
+      // A write that is cut short is none that fails.
+      if (typeof mishap.fault.verdict === "string") subject.diskFaults++
+      return mishap.fault.verdict
+    }
     if (death?._tag === "Disk" && death.operation === subject.operations) {
       if (!death.after) this.die(subject, death.how)
       else if (operation.name === "write" && operation.bytes !== undefined && operation.bytes.length > 1) {
@@ -329,7 +367,7 @@ class Simulation {
         case "RunLocked":
           return isIntruder
         case "SubmitUnknown":
-          return this.settle(value.shard)
+          return this.settle(value.shard, value.detail.includes("cannot be looked through"))
         case "RunRejected":
           return this.startOver(value.message)
         default:
@@ -340,9 +378,9 @@ class Simulation {
     return undefined
   }
 
-  /** Somebody looks at the provider's own pages, and decides. */
-  private settle(shard: string): boolean {
-    if (this.plan.provider.tags) return false
+  /** Somebody looks at the provider's own pages, and decides; with tags there is nothing to decide. */
+  private settle(shard: string, isRefused: boolean): boolean {
+    if (this.plan.provider.tags) return isRefused
     const { machine } = this.computer
     const booked = this.provider.books.find((booked) => booked.shard === shard && booked.runTag !== "neighbour1")
     const decision = booked === undefined
@@ -365,16 +403,16 @@ class Simulation {
 }
 
 /** Takes a plan through, telling everything that happens; throws a `Violation` that says how to see it again. */
-export const simulate = (plan: Plan, watch?: (text: string) => void): Ending => {
+export const simulate = (plan: Plan, options: Options = {}): Ending => {
   try {
-    const ending = new Simulation(plan, watch).run()
-    if (!isExact(plan)) return ending
-    const quiet = new Simulation(undisturbed(plan)).run()
+    const ending = new Simulation(plan, options).run()
+    if (!isExact(plan) || ending.processes === 1) return ending
+    const quiet = options.undisturbed ?? new Simulation(undisturbed(plan), {}).run()
     if (quiet.results !== ending.results) throw new Violation("the results differ from those of an undisturbed run")
     if (quiet.failures !== ending.failures) throw new Violation("the failures differ from those of an undisturbed run")
     return ending
   } catch (error) {
     const problem = error instanceof Violation ? error.message : String(error instanceof Error ? error.stack : error)
-    throw new Violation(`seed ${plan.seed}: ${problem}\nSee it again: npm run simulate -- --seed ${plan.seed}`)
+    throw new Violation(`seed ${plan.seed}: ${problem}\nSee it again by: npm run simulate -- --seed ${plan.seed}`)
   }
 }
