@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import type * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import { Shard } from "./Shard.js"
 
@@ -138,6 +139,42 @@ export class EndedBatch extends Schema.Class<EndedBatch>("llm-batch/EndedBatch")
     return this.snapshot.id
   }
 }
+
+const withdrawn = "never sent"
+
+/**
+ * What stands for the batch of a shard that was never sent, since its run was cancelled before: it ended before its
+ * first row, and the provider knows nothing of it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const withdraw = (shard: Shard, at: DateTime.Utc): EndedBatch =>
+  new EndedBatch({
+    shard,
+    ending: "cancelled",
+    snapshot: new BatchSnapshot({
+      id: `never-sent-${shard.id}`,
+      status: "ended",
+      ending: "cancelled",
+      providerStatus: withdrawn,
+      counts: new RequestCounts({ total: 0, succeeded: 0, errored: 0, expired: 0, cancelled: 0 }),
+      createdAt: at,
+      expiresAt: null,
+      endedAt: at,
+      inputFileId: null,
+      files: [],
+      problems: []
+    })
+  })
+
+/**
+ * Whether a snapshot stands for a batch that was never made.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isWithdrawn = (snapshot: BatchSnapshot): boolean => snapshot.providerStatus === withdrawn
 
 /**
  * How many rows the results of a batch must speak of for all of them to have come. The rows of a completed batch all

@@ -102,7 +102,8 @@ export class ResultsGone extends Schema.TaggedError<ResultsGone>("llm-batch/Resu
 }) {
   override get message(): string {
     return `${describe(this.batch)}: its results are gone: ${this.detail}. `
-      + `They were deleted at the provider, or kept for its retention time only.`
+      + `They were deleted at the provider, or kept for its retention time only. Their rows are reported as missing; asking `
+      + `for them again may be charged twice: llm-batch retry ${this.batch.shard.directory}`
   }
 }
 
@@ -131,13 +132,15 @@ export class ResultsIncomplete
  */
 export class ArchiveRejected
   extends Schema.TaggedError<ArchiveRejected>("llm-batch/ArchiveRejected")("ArchiveRejected", {
+    /** The run directory. */
+    directory: Schema.String,
     path: Schema.String,
     problem: Schema.String
   })
 {
   override get message(): string {
     return `${this.path}: the archive cannot be opened: ${this.problem}. It is kept as it came; `
-      + `look at it, or fetch it again with: llm-batch fetch RUN_DIR`
+      + `look at it, or fetch it again with: llm-batch fetch ${this.directory}`
   }
 }
 

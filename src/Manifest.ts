@@ -6,7 +6,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
-import type { BatchSnapshot } from "./Batch.js"
+import { type BatchSnapshot, isWithdrawn } from "./Batch.js"
 import { BuildOptions } from "./BuildOptions.js"
 import type { RunState, ShardState } from "./RunState.js"
 import * as Tally from "./Tally.js"
@@ -53,7 +53,7 @@ const batch = ({ cleaned, ended, input, shard, shortfall, snapshot, status, tall
   request_count: shard.rows,
   bytes: shard.bytes,
   sha256: shard.sha256,
-  batch_id: snapshot?.id ?? null,
+  batch_id: snapshot === null || isWithdrawn(snapshot) ? null : snapshot.id,
   status: snapshot?.providerStatus ?? null,
   ending: ended?.ending ?? null,
   input_file_id: snapshot?.inputFileId ?? (input?._tag === "UploadedFile" ? input.fileId : null),

@@ -37,13 +37,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Struct from "effect/Struct"
 import * as NodePath from "node:path"
-import type { BatchSnapshot, EndedBatch } from "./Batch.js"
+import { type BatchSnapshot, type EndedBatch, isWithdrawn } from "./Batch.js"
 import type { ResultsIncomplete } from "./BatchError.js"
 import { BuildOptions } from "./BuildOptions.js"
 import type { InputError } from "./InputError.js"
+import * as CancelMark from "./internal/CancelMark.js"
 import * as Disk from "./internal/Disk.js"
 import * as Ledger from "./Ledger.js"
-import * as CancelMark from "./pipeline/CancelMark.js"
 import * as Merge from "./pipeline/Merge.js"
 import * as RunStart from "./pipeline/RunStart.js"
 import * as ShardJourney from "./pipeline/ShardJourney.js"
@@ -215,6 +215,10 @@ const attempts = (state: RunState): number =>
 const isTimeout = ({ cause }: Exit.Failure<unknown, { readonly _tag: string }>): boolean =>
   Option.exists(Cause.failureOption(cause), (error) => error._tag === "PollTimeout")
 
+/** Whether another process has the run now: then what is in its directory is that one's. */
+const isTakenOver = (cause: Cause.Cause<PipelineError>): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error._tag === "RunLocked")
+
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const ledger = yield* Ledger.Ledger
@@ -268,7 +272,8 @@ const make = Effect.gen(function*() {
       new Build.RunLocation({ directory, runTag: run.runTag }),
       run.options
     )
-    yield* CancelMark.remove(directory)
+    // Whoever cancelled in the meantime does not want the rows asked again.
+    if (yield* CancelMark.isSet(directory)) return state
     yield* ledger.append(directory, { _tag: "RetryBuilt", attempt, shards })
     tell({ _tag: "RetryBuilt", attempt, rows: tally.retryable, mayBeBilledTwice: tally.missing })
     return yield* ledger.state(directory)
@@ -381,7 +386,9 @@ const make = Effect.gen(function*() {
         input: built.input
       })
       return yield* ledger.state(directory)
-    }).pipe(Effect.onError(() => Effect.ignore(RunStart.giveUp(directory, place))))
+    }).pipe(
+      Effect.onError((cause) => isTakenOver(cause) ? Effect.void : Effect.ignore(RunStart.giveUp(directory, place)))
+    )
   })
 
   /** The run that is in a directory already, when it is this one; one that was never built is built anew. */
@@ -394,10 +401,15 @@ const make = Effect.gen(function*() {
     // A run that was killed before its first entry was whole has not begun.
     if (before === null) return yield* begin(source, directory, description, "empty")
     if (before.rows === null) {
-      // Nothing is sent before all is built. Holding it makes sure that nobody is building it now.
-      yield* Effect.scoped(ledger.open(directory))
-      yield* RunStart.giveUp(directory, "empty")
-      return yield* begin(source, directory, description, "empty")
+      // Nothing is sent before all is built. Holding it makes sure that nobody is building it, or has built it by now.
+      yield* Effect.scoped(
+        Effect.flatMap(
+          ledger.open(directory),
+          (now) => now.rows === null ? RunStart.giveUp(directory, "empty") : Effect.void
+        )
+      )
+      const place = yield* RunStart.look(directory)
+      if (place !== "run") return yield* begin(source, directory, description, place)
     }
     const state = yield* ledger.open(directory)
     yield* RunStart.checkSame(state, source, description)
@@ -442,6 +454,7 @@ const make = Effect.gen(function*() {
     }
     if (tally.retryable === 0) return report(state)
     yield* check(state.run.runTag)
+    yield* CancelMark.remove(state.directory)
     return yield* advance(yield* again(state, rows, tally), options)
   }, Effect.scoped)
 
@@ -492,9 +505,16 @@ const make = Effect.gen(function*() {
     return yield* ledger.state(state.directory)
   }, Effect.scoped)
 
+  const isHeld = (directory: string) =>
+    Effect.scoped(ledger.open(directory)).pipe(
+      Effect.as(false),
+      Effect.catchTag("RunLocked", () => Effect.succeed(true))
+    )
+
   const cancel = Effect.fn("Pipeline.cancel")(function*(directory: string) {
     const state = yield* ledger.state(NodePath.resolve(directory))
-    if (state.tally !== null) return []
+    // A finished run may be about to ask again for rows that failed, while somebody holds it.
+    if (state.tally !== null && !(yield* isHeld(state.directory))) return []
     // First the mark, so that whoever runs this sends nothing more.
     yield* CancelMark.set(state.directory)
     const { shards } = yield* ledger.state(state.directory)
@@ -512,7 +532,7 @@ const make = Effect.gen(function*() {
         intent !== null && raw !== null && cleaned.length === 0
       ),
       ({ ended, shard }) =>
-        ended === null ? Effect.succeed([]) : Effect.tap(
+        ended === null || isWithdrawn(ended.snapshot) ? Effect.succeed([]) : Effect.tap(
           retryTransient(retries)(provider.delete(ended.snapshot)),
           (deleted) => ledger.append(state.directory, { _tag: "ProviderCleaned", shard: shard.id, deleted })
         ),

@@ -212,7 +212,10 @@ const make = Effect.fnUntraced(function*(given: string) {
     yield* RawContent.blocks(path, yield* RawContent.sniff(path)).pipe(
       Stream.runForEach((block) => Disk.attempt("copy", path, () => splitter.push(block))),
       Effect.zipRight(Disk.attempt("copy", path, () => splitter.end())),
-      Effect.catchTag("ArchiveProblem", ({ problem }) => new ArchiveRejected({ path, problem }))
+      Effect.catchTag(
+        "ArchiveProblem",
+        ({ problem }) => new ArchiveRejected({ directory: shard.directory, path, problem })
+      )
     )
   })
 

@@ -252,6 +252,7 @@ type Fault = readonly [offset: number, problem: string]
 const parseSettings = (text: string, lines: LineCounter): Either.Either<ReadonlyArray<Setting>, Fault> => {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const [error] = document.errors
+  if (error?.code === "MULTIPLE_DOCS") return Either.left([error.pos[0], "a second YAML document begins here"])
   if (error !== undefined) return Either.left([error.pos[0], `this is not YAML: ${error.message}`])
   const root = document.contents
   if (root === null) return Either.right([])

@@ -227,7 +227,8 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
         ...state,
         status: "fetched",
         raw: new RawResults({ batch: state.ended, files: entry.files, rows: entry.rows, shortBy: entry.shortBy }),
-        shortfall: entry.shortfall
+        shortfall: entry.shortfall,
+        tally: null
       }
     case "ShardNormalized":
       return { ...state, status: "normalized", tally: entry.tally }
@@ -261,6 +262,10 @@ const shardOf = (entry: Entry): string | undefined => {
       return entry.shard
   }
 }
+
+/** Whether a run that was finished has to be brought together again after an entry. */
+const reopens = (entry: Entry): boolean =>
+  entry._tag === "RetryBuilt" || entry._tag === "ResultsFetched" || entry._tag === "ShardNormalized"
 
 /** A run under construction: one map for all entries, since a run may have thousands of shards. */
 interface Folding extends RunState {
@@ -315,7 +320,7 @@ export class Fold {
       ...(entry._tag === "BuildFinished"
         ? { rows: entry.rows, notices: entry.notices, input: entry.input }
         : undefined),
-      ...(entry._tag === "RetryBuilt" ? { tally: null } : undefined),
+      ...(reopens(entry) ? { tally: null } : undefined),
       ...(entry._tag === "RunFinished" ? { tally: entry.tally, finishedAt: entry.at } : undefined)
     }
     return undefined

@@ -86,6 +86,25 @@ export class SubmitRefused extends Schema.TaggedError<SubmitRefused>("llm-batch/
 }
 
 /**
+ * The run was cancelled before a batch was made of this shard: it is not sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SubmitCancelled extends Schema.TaggedError<SubmitCancelled>("llm-batch/SubmitCancelled")(
+  "SubmitCancelled",
+  {
+    directory: Schema.String,
+    shard: Schema.String
+  }
+) {
+  override get message(): string {
+    return `Shard ${this.shard} was not sent: the run is cancelled. Its rows can be asked for with: `
+      + `llm-batch retry ${this.directory}`
+  }
+}
+
+/**
  * It cannot be told whether the provider made a batch of this shard, so it is not sent again.
  *
  * @since 0.1.0

@@ -6,9 +6,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import { Provider } from "llm-batch/Provider"
 import * as Anthropic from "llm-batch/provider/Anthropic"
 import * as OpenAi from "llm-batch/provider/OpenAi"
-import { Provider } from "llm-batch/Provider"
 import { RequestDefaults } from "llm-batch/Request"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -87,6 +87,10 @@ describe("the ancestors' parser reads", () => {
           assert.isAbove(completion, 0)
           assert.strictEqual(Number(row.total_tokens), prompt + completion)
         }
-      }).pipe(Effect.provide(emulator({ timeScale: 10_000, answer: ({ prompt }) => `answer to ${prompt}` }))))
+      }).pipe(Effect.provide(emulator({
+        timeScale: 10_000,
+        answer: ({ prompt }) =>
+          `answer to ${prompt}`
+      }))))
   }
 })

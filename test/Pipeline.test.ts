@@ -272,7 +272,8 @@ describe("an ended batch", () => {
 
   it.effect("whose results are gone leaves its rows missing, and the rest of the run", () =>
     Effect.gen(function*() {
-      const world = yield* World.make({ script: { faults: { download: [Failing({ reason: "gone" })] } } })
+      const gone = Array.from({ length: 6 }, () => Failing({ reason: "gone" }))
+      const world = yield* World.make({ script: { faults: { download: gone } } })
       const report = yield* world.inProcess(run(rows(2), { shardRows: 1, maxConcurrentJobs: 1 }))
       const results = yield* world.inProcess(TestProvider.readResults(report), 0)
       assert.deepStrictEqual(results.map(({ outcome }) => outcome), ["missing", "succeeded"])
@@ -411,7 +412,9 @@ describe("a resume", () => {
             yield* world.simulate(begin())
           }
           assert.strictEqual(world.read("results.jsonl"), expected.results, message)
-          assert.strictEqual(world.read("failures.jsonl"), expected.failures, message)
+          // Which shard is sent first is not the same after a crash, and so neither are the provider's ids.
+          const withoutBatches = (text: string) => text.replaceAll(/"batch_id":"[^"]*"/gu, "")
+          assert.strictEqual(withoutBatches(world.read("failures.jsonl")), withoutBatches(expected.failures), message)
           assert.deepStrictEqual((yield* batchesOf(world)).toSorted(), ["0001", "0002"], message)
         }
       }),

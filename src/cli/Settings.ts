@@ -6,14 +6,13 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Struct from "effect/Struct"
 import * as NodePath from "node:path"
-import * as Answers from "../Answers.js"
 import { InputError } from "../InputError.js"
 import * as Disk from "../internal/Disk.js"
 import { describe } from "../internal/RowErrors.js"
 import type { AdvanceOptions, RunOptions } from "../Pipeline.js"
 import { isJsonObject, RequestDefaults, type Thinking } from "../Request.js"
 import * as RunConfig from "../RunConfig.js"
-import type { DiskError } from "../RunError.js"
+import * as RunDirectory from "../RunDirectory.js"
 import * as Source from "../Source.js"
 import * as Step from "../Step.js"
 import * as Providers from "./Providers.js"
@@ -188,17 +187,52 @@ export const provider = (
   })
 }
 
+/** The files of a run directory that a copy of the answers must not replace; what lies deeper is the run's own, too. */
+const ownNames: ReadonlySet<string> = new Set(
+  [
+    RunDirectory.manifest,
+    RunDirectory.journal,
+    RunDirectory.config,
+    RunDirectory.results,
+    RunDirectory.failures,
+    RunDirectory.anomalies,
+    RunDirectory.cancelRequest
+  ].map((place) => NodePath.basename(place("")))
+)
+
+/** What a copy of the answers must not replace. */
+interface Precious {
+  readonly input?: string | null | undefined
+  readonly directory?: string | undefined
+}
+
 /** Checks where a copy of the answers is to go, before anything is paid for. */
-export const checkOutput = (
-  path: string | undefined
-): Effect.Effect<void, InputError | UsageError | DiskError> =>
-  Effect.gen(function*() {
-    if (path === undefined) return
-    yield* Answers.formatOf(path)
-    const disk = yield* Disk.Disk
-    const parent = NodePath.dirname(NodePath.resolve(path))
-    const there = yield* Disk.attempt("look for", parent, () => disk.stat(parent))
-    if (there?.kind !== "directory") {
-      return yield* new UsageError({ message: `--output: there is no directory ${parent}. Make it first.` })
+export const checkOutput = Effect.fn("Settings.checkOutput")(function*(path: string, { directory, input }: Precious) {
+  const disk = yield* Disk.Disk
+  const identity = (path: string) =>
+    Effect.map(
+      Disk.attempt("look for", path, () => disk.stat(path)),
+      (stat) => stat === undefined ? undefined : { ...stat, id: `${stat.device}:${stat.inode}` }
+    )
+  const refuse = (problem: string) => new UsageError({ message: `--output: ${problem}` })
+  const absolute = NodePath.resolve(path)
+  const parent = NodePath.dirname(absolute)
+  if ((yield* identity(parent))?.kind !== "directory") {
+    return yield* refuse(`there is no directory ${parent}. Make it first.`)
+  }
+  const there = yield* identity(absolute)
+  if (there?.kind === "directory") return yield* refuse(`${path} is a directory. Name a file.`)
+  if (there?.kind === "file" && typeof input === "string" && input !== "-") {
+    if ((yield* identity(input))?.id === there.id) {
+      return yield* refuse(`${path} is the input, which would be lost. Name another file.`)
     }
-  })
+  }
+  const run = directory === undefined ? undefined : yield* identity(directory)
+  if (run === undefined) return
+  for (let above = parent, deep = false;; above = NodePath.dirname(above), deep = true) {
+    if ((yield* identity(above))?.id === run.id && (deep || ownNames.has(NodePath.basename(absolute)))) {
+      return yield* refuse(`${path} belongs to the run itself. Name another file.`)
+    }
+    if (above === NodePath.dirname(above)) return
+  }
+})

@@ -117,7 +117,7 @@ const unfinished = ({ directory, state }: RunReport): ReadonlyArray<string> => {
         ["run", directory]
       ]),
       "",
-      `Send them: ${resume}`
+      `${shards.length === 0 ? "Finish it" : "Send them"}: ${resume}`
     ]
   }
   const stages = new Map<string, number>()

@@ -140,7 +140,6 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
       const failure = yield* Effect.flip(listRound(unseen)).pipe(Effect.option)
       if (failure._tag === "Some") {
         const error = failure.value
-        if (error.reason === "auth") return yield* error
         yield* tellTrouble(error)
         // A list that is not to be had must not keep anybody from asking for the batches one by one.
         if (error.reason === "rate-limited") return retryAfter(error)

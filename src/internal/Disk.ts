@@ -80,6 +80,16 @@ export const writeAll = (handle: Handle, bytes: Uint8Array, length: number = byt
   while (offset < length) offset += handle.write(bytes, offset, length - offset)
 }
 
+/** Makes a file empty, durably. */
+export const empty = (disk: Service, path: string): void => {
+  const handle = disk.open(path, "write")
+  try {
+    handle.sync()
+  } finally {
+    handle.close()
+  }
+}
+
 /** Opens a file for the length of a scope. */
 export const openScoped = (path: string, mode: OpenMode) =>
   Effect.flatMap(Disk, (disk) =>

@@ -4,7 +4,7 @@
  *
  * Memory holds a block of each part that covers the current row, and nothing of the others.
  */
-import { ShardChanged } from "../RunError.js"
+import { RunRejected, ShardChanged } from "../RunError.js"
 import type { Shard } from "../Shard.js"
 import { makeMutable, type MutableTally, type Tally } from "../Tally.js"
 import type { BlockWriter } from "./BlockWriter.js"
@@ -88,10 +88,10 @@ export class PartMerge {
       if (reader.current?.head.row === row && (winner === undefined || wins(reader, winner))) winner = reader
     }
     if (winner?.current === undefined) {
-      throw new ShardChanged({
-        path: this.directory,
-        shard: "of any id",
-        problem: `no part holds a result of row ${row}`
+      throw new RunRejected({
+        directory: this.directory,
+        problem: `no file in parts holds a result of row ${row}`,
+        remedy: `Make them anew with: llm-batch normalize ${this.directory}`
       })
     }
     this.write(winner.current, winner.file)

@@ -9,7 +9,10 @@ export const make = <E>(
   onError: (error: unknown) => E
 ): Stream.Stream<Uint8Array, E> =>
   Stream.unwrapScoped(Effect.map(
-    Effect.acquireRelease(Effect.sync(() => new Listening(readable)), (listening) => Effect.sync(() => listening.end())),
+    Effect.acquireRelease(
+      Effect.sync(() => new Listening(readable)),
+      (listening) => Effect.sync(() => listening.end())
+    ),
     (listening) =>
       Stream.repeatEffectOption(
         Effect.async<Uint8Array, Option.Option<E>>((resume) => {
@@ -48,7 +51,10 @@ class Listening {
   }
 
   end(): void {
-    this.readable.off("readable", this.change).off("end", this.ended).off("error", this.failed).off("close", this.closed)
+    this.readable.off("readable", this.change).off("end", this.ended).off("error", this.failed).off(
+      "close",
+      this.closed
+    )
   }
 
   private readonly change = () => this.onChange()

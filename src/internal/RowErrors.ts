@@ -32,7 +32,7 @@ export const describe = (value: unknown): string => {
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list"
   if (typeof value === "object") return "an object"
   if (value === "") return "an empty string"
-  const text = JSON.stringify(value)
+  const text = typeof value === "number" ? String(value) : JSON.stringify(value)
   const shown = text.length > 60 ? `${text.slice(0, 60)}...` : text
   return typeof value === "string" ? `the string ${shown}` : `the ${typeof value} ${shown}`
 }

@@ -31,8 +31,11 @@ interface Held {
   readonly fold: Fold
   /** How much of the journal is whole entries. */
   wholeBytes: number
-  /** An append failed: what it left behind the whole entries is cut off by the next one. */
-  torn: boolean
+  /**
+   * What an append that failed, or a crash before this process, may have left behind the whole entries: the line that was
+   * tried, empty when it is not known; `null` when nothing is left.
+   */
+  torn: Buffer | null
   manifestAt: number
   manifestStale: boolean
 }
@@ -77,7 +80,7 @@ const stateOf = (directory: string, fold: Fold): Effect.Effect<RunState, RunReje
       new RunRejected({
         directory,
         problem: "the run here ended before it began: its journal is empty",
-        remedy: "Nothing was sent. Remove the directory and run again."
+        remedy: "Nothing was sent: run again from the input."
       })
     )
     : Effect.succeed(fold.state)
@@ -104,23 +107,49 @@ const parentsToSync = (disk: Disk.Service, directory: string): ReadonlyArray<str
   return disk.stat(parent) === undefined && parent !== directory ? [parent, ...parentsToSync(disk, parent)] : [parent]
 }
 
-/** Those above them: a process that died may have made them without coming to this. Not all need let us sync them. */
+/** Those above them: a process that died may have made them without coming to this. Some may not be ours to sync. */
 const syncAbove = (disk: Disk.Service, directory: string): void => {
   const parent = NodePath.dirname(directory)
   if (parent === directory) return
   try {
     disk.syncDirectory(parent)
   } catch (error) {
-    if (Disk.codeOf(error) === undefined) throw error
+    if (!["EACCES", "EPERM"].includes(Disk.codeOf(error) ?? "")) throw error
   }
   syncAbove(disk, parent)
 }
 
-/** Cuts off what a crash or a failed append left behind the whole entries. */
-const mend = ({ handle, wholeBytes }: Held): void => {
-  if (handle.size() <= wholeBytes) return
+const newline = 10
+
+/** A file's bytes from a place on. */
+const bytesFrom = (disk: Disk.Service, path: string, start: number, length: number): Buffer => {
+  const handle = disk.open(path, "read")
+  try {
+    const bytes = Buffer.alloc(length)
+    let read = 0
+    for (;;) {
+      const more = handle.read(bytes, read, length - read, start + read)
+      read += more
+      if (more === 0) return bytes.subarray(0, read)
+    }
+  } finally {
+    handle.close()
+  }
+}
+
+/**
+ * Cuts off what a crash or a failed append of ours left behind the whole entries. `false` when what is there is not
+ * ours: another process has written entries of its own.
+ */
+const mend = (disk: Disk.Service, path: string, { handle, torn, wholeBytes }: Held): boolean => {
+  const behind = handle.size() - wholeBytes
+  if (behind <= 0 || torn === null) return behind === 0
+  const tail = bytesFrom(disk, path, wholeBytes, behind)
+  const isOurs = torn.length === 0 ? !tail.includes(newline) : torn.subarray(0, tail.length).equals(tail)
+  if (!isOurs) return false
   handle.truncate(wholeBytes)
   handle.sync()
+  return true
 }
 
 /** Makes the ledger. */
@@ -133,8 +162,8 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     const state = held.fold.state
     if (state === undefined) return
     held.manifestAt = yield* Clock.currentTimeMillis
-    held.manifestStale = false
     yield* Disk.replaceFile(RunDirectory.manifest(directory), Manifest.format(state))
+    held.manifestStale = false
   })
 
   const append = Effect.fn("Ledger.append")(function*(directory: string, entry: NewEntry) {
@@ -144,13 +173,12 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     const path = RunDirectory.journal(directory)
     const ours = yield* Disk.attempt("append to", path, () => {
       const line = Buffer.from(`${encodeEntry(stamped)}\n`)
-      if (held.torn) mend(held)
-      if (held.handle.size() !== held.wholeBytes) return false
-      held.torn = true
+      if (!mend(disk, path, held)) return false
+      held.torn = line
       Disk.writeAll(held.handle, line)
       // An observation repeats what the provider will say again: it need not survive a crash.
       if (entry._tag !== "BatchObserved") held.handle.sync()
-      held.torn = false
+      held.torn = null
       held.wholeBytes += line.length
       return true
     })
@@ -161,7 +189,9 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
       return yield* Effect.dieMessage(`${path}: an entry was appended that cannot be: ${problem}`)
     }
     held.manifestStale = true
-    if ((yield* Clock.currentTimeMillis) - held.manifestAt >= manifestMillis) yield* writeManifest(directory, held)
+    if ((yield* Clock.currentTimeMillis) - held.manifestAt < manifestMillis) return
+    // What is in the journal is a fact, whether or not its summary can be written now.
+    yield* Effect.ignore(writeManifest(directory, held))
   }, Effect.uninterruptible)
 
   /** Holds a run for writing: by this process's own map and, against other processes, by the lock. */
@@ -184,7 +214,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
             handle,
             fold,
             wholeBytes,
-            torn: false,
+            torn: null,
             manifestAt: Number.NEGATIVE_INFINITY,
             manifestStale: false
           }
@@ -214,7 +244,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     if (there !== undefined && (yield* Disk.readText(path)).includes("\n")) return yield* alreadyThere(directory)
     const held = yield* keep(directory, { fold: new Fold(directory), wholeBytes: 0 })
     // A crash may have left the beginning of a first entry: no run began by it.
-    held.torn = true
+    held.torn = Buffer.alloc(0)
     yield* append(directory, { _tag: "RunStarted", run })
     yield* Disk.attempt("make durable", directory, () => {
       for (const changed of [directory, ...parents]) disk.syncDirectory(changed)
@@ -229,7 +259,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     yield* stateOf(directory, journal.fold)
     const held = yield* keep(directory, journal)
     // A crash may have left the beginning of an entry behind the whole ones.
-    held.torn = true
+    held.torn = Buffer.alloc(0)
     yield* append(directory, { _tag: "RunOpened" })
     return yield* stateOf(directory, held.fold)
   })

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { isWithdrawn } from "../Batch.js"
 import { blockLoop } from "../internal/BlockLoop.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
@@ -12,7 +13,7 @@ import { addPartTallies, type PartFile, PartMerge } from "../internal/PartMerge.
 import { RowSet } from "../internal/RowSet.js"
 import { isJsonObject } from "../Request.js"
 import * as RunDirectory from "../RunDirectory.js"
-import { ShardChanged } from "../RunError.js"
+import { RunRejected, ShardChanged } from "../RunError.js"
 import type { RunState, ShardState } from "../RunState.js"
 import * as Tally from "../Tally.js"
 
@@ -34,7 +35,10 @@ const gatherAnomalies = Effect.fn(function*(directory: string, shards: ReadonlyA
   const disk = yield* Disk.Disk
   const path = RunDirectory.anomalies(directory)
   const odd = shards.filter(({ tally }) => tally !== null && Tally.hasAnomalies(tally))
-  if (odd.length === 0) return
+  if (odd.length === 0) {
+    yield* Disk.attempt("remove", path, () => disk.remove(path))
+    return
+  }
   yield* Effect.scoped(Effect.gen(function*() {
     const { blocks, finish } = yield* writer(path, 1 << 16)
     for (const { shard } of odd) {
@@ -54,7 +58,7 @@ export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows
   const parts = shards.map(({ shard, snapshot }): PartFile => ({
     path: RunDirectory.part(shard),
     shard,
-    batchId: snapshot?.id ?? null
+    batchId: snapshot === null || isWithdrawn(snapshot) ? null : snapshot.id
   }))
   const results = RunDirectory.results(directory)
   const failures = RunDirectory.failures(directory)
@@ -67,7 +71,10 @@ export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows
     )
     yield* blockLoop(
       () => merging.step(),
-      (error) => error instanceof ShardChanged ? error : Disk.toDiskError("merge results", results, error)
+      (error) =>
+        error instanceof ShardChanged || error instanceof RunRejected
+          ? error
+          : Disk.toDiskError("merge results", results, error)
     )
     yield* resultsFile.finish
     yield* failuresFile.finish
@@ -97,7 +104,11 @@ export const retryableRows = Effect.fn("Pipeline.retryableRows")(function*(
   const path = RunDirectory.failures(directory)
   const found = new RowSet(1, rows)
   const changed = (problem: string) =>
-    new ShardChanged({ path, shard: "of any id", problem: `${problem}; llm-batch normalize makes it anew` })
+    new RunRejected({
+      directory,
+      problem: `failures.jsonl is not as it was made: ${problem}`,
+      remedy: `Make it anew with: llm-batch normalize ${directory}`
+    })
   const take = (line: Buffer, lineNumber: number) => {
     const failure: unknown = JSON.parse(line.toString())
     if (!isJsonObject(failure) || typeof failure.row !== "number") throw changed(`line ${lineNumber} is no failed row`)
@@ -110,7 +121,7 @@ export const retryableRows = Effect.fn("Pipeline.retryableRows")(function*(
     Effect.try({
       try: work,
       catch: (error) =>
-        error instanceof ShardChanged
+        error instanceof RunRejected
           ? error
           : error instanceof SyntaxError
           ? changed("a line is not JSON")

@@ -69,7 +69,9 @@ export const giveUp = (directory: string, place: Place) =>
       if (disk.stat(directory) === undefined) return
       const journal = RunDirectory.journal(directory)
       const paths = disk.list(directory).map((name) => NodePath.join(directory, name))
-      // The journal goes last: a crash in between is to leave what is known for a run.
+      // Without its entries it says that no run has begun, whatever else is there when a crash comes in between; its name
+      // goes last, since by that the directory is known for a run's.
+      if (paths.includes(journal)) Disk.empty(disk, journal)
       for (const path of [...paths.filter((path) => path !== journal), journal]) disk.remove(path)
       if (place === "nothing") disk.remove(directory)
     }))

@@ -4,7 +4,8 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Batch, BatchSnapshot, EndedBatch, expectedRows, RequestCounts } from "../Batch.js"
+import { Batch, type EndedBatch, expectedRows, withdraw } from "../Batch.js"
+import * as CancelMark from "../internal/CancelMark.js"
 import * as Ledger from "../Ledger.js"
 import { Provider } from "../Provider.js"
 import { retryTransient } from "../ProviderError.js"
@@ -17,7 +18,6 @@ import { Normalize } from "../stage/Normalize.js"
 import { Poll } from "../stage/Poll.js"
 import { Submit } from "../stage/Submit.js"
 import * as Step from "../Step.js"
-import * as CancelMark from "./CancelMark.js"
 
 /** Downloads at a time: more would only share the same line. */
 const transfers = 4
@@ -40,24 +40,7 @@ export const make = Effect.gen(function*() {
   /** A shard that will not be sent any more ends as a batch that was cancelled before its first row. */
   const neverSent = Effect.fn(function*(shard: Shard) {
     const { tell } = yield* Progress
-    const now = yield* DateTime.now
-    const batch = new EndedBatch({
-      shard,
-      ending: "cancelled",
-      snapshot: new BatchSnapshot({
-        id: `never-sent-${shard.id}`,
-        status: "ended",
-        ending: "cancelled",
-        providerStatus: "never sent",
-        counts: new RequestCounts({ total: 0, succeeded: 0, errored: 0, expired: 0, cancelled: 0 }),
-        createdAt: now,
-        expiresAt: null,
-        endedAt: now,
-        inputFileId: null,
-        files: [],
-        problems: []
-      })
-    })
+    const batch = withdraw(shard, yield* DateTime.now)
     yield* ledger.append(shard.directory, { _tag: "BatchEnded", batch })
     tell({ _tag: "BatchEnded", batch })
     return batch
@@ -126,23 +109,29 @@ export const make = Effect.gen(function*() {
     tell({ _tag: "ShardNormalized", shard, tally })
   })
 
+  /** The batch of a shard, made if need be; an ended one when it is not to be sent any more; nothing while that is for later. */
+  const batchOf = Effect.fn(function*({ shard, snapshot, status }: ShardState, steps: Step.Steps) {
+    if (snapshot !== null) return new Batch({ shard, snapshot })
+    if (status === "built" && (yield* CancelMark.isSet(shard.directory))) return yield* neverSent(shard)
+    if (!Step.includes(steps, "submit")) return undefined
+    return yield* Effect.catchTag(submit(shard), "SubmitCancelled", () => neverSent(shard))
+  })
+
   /** Takes one shard through the steps that it still needs. A step that it is not ready for is left for later. */
   return Effect.fn("Pipeline.advanceShard")(function*(state: ShardState, steps: Step.Steps) {
     const { shard } = state
     let ended = state.ended
-    if (ended === null && state.status === "built" && (yield* CancelMark.isSet(shard.directory))) {
-      ended = yield* neverSent(shard)
-    }
     if (ended === null) {
-      let batch = state.snapshot === null ? null : new Batch({ shard, snapshot: state.snapshot })
-      if (batch === null) {
-        if (!Step.includes(steps, "submit")) return
-        batch = yield* submit(shard)
+      const batch = yield* batchOf(state, steps)
+      if (batch === undefined) return
+      if (batch instanceof Batch) {
+        // Asked for while the batch was made, when nobody could know its id; or by somebody who did not come to it.
+        if (yield* CancelMark.isSet(shard.directory)) yield* retryTransient(retries)(provider.cancel(batch.id))
+        if (!Step.includes(steps, "poll")) return
+        ended = yield* awaitEnd(batch)
+      } else {
+        ended = batch
       }
-      // Asked for while the batch was being made, when nobody could know its id; or by somebody who did not come to it.
-      if (yield* CancelMark.isSet(shard.directory)) yield* retryTransient(retries)(provider.cancel(batch.id))
-      if (!Step.includes(steps, "poll")) return
-      ended = yield* awaitEnd(batch)
     }
     let raw = state.raw
     if (raw === null || Step.isOnly(steps, "fetch")) {

@@ -66,6 +66,9 @@ const downloads = 3
 /** The same, while the provider names no file at all for rows that it counts: that comes right, some time after the end. */
 const looksForFiles = 12
 
+/** The same, while it knows none of the files that it names: they are gone, or not there yet. */
+const looksForLostFiles = 6
+
 /** The pause before a short download is made again, longer each time: results can lag behind the batch's end. */
 const pause = Duration.seconds(3)
 
@@ -87,6 +90,8 @@ const isGone = (error: ProviderError | DiskError): boolean => error._tag === "Pr
 /** One download of all files of a batch. */
 interface Download {
   readonly raw: RawResults
+  /** Why none of the files that the provider names could be had. */
+  readonly lost: string | null
   /** Why the content could not be read to its end. */
   readonly archiveProblem: { readonly path: string; readonly problem: string } | null
 }
@@ -152,7 +157,10 @@ const make = Effect.gen(function*() {
         Effect.catchIf(isGone, (error) => Effect.as(removePartial(shard, file), Either.left(error)))
       ))
     const [[lost], files] = Arr.separate(found)
-    if (files.length === 0 && lost !== undefined) return yield* new ResultsGone({ batch, detail: lost.message })
+    if (files.length === 0 && lost !== undefined) {
+      const raw = new RawResults({ batch, files: [], rows: 0, shortBy: Math.max(1, expectedRows(batch)) })
+      return { raw, lost: lost.message, archiveProblem: null } satisfies Download
+    }
     const seen = new RowSet(shard.firstRow, shard.lastRow)
     const answered = new RowSet(shard.firstRow, shard.lastRow)
     const problems = yield* Effect.forEach(
@@ -163,7 +171,8 @@ const make = Effect.gen(function*() {
     // Rows that failed can stand in for answered ones in the sum: the answers are counted by themselves too.
     const missing = Math.min(shard.rows, batch.snapshot.counts.succeeded) - answered.size
     const shortBy = Math.max(0, expectedRows(batch) - seen.size, batch.ending === "failed" ? 0 : missing)
-    return { raw: new RawResults({ batch, files, rows: seen.size, shortBy }), archiveProblem } satisfies Download
+    const raw = new RawResults({ batch, files, rows: seen.size, shortBy })
+    return { raw, lost: null, archiveProblem } satisfies Download
   })
 
   /** Removes temporary files. */
@@ -194,11 +203,13 @@ const make = Effect.gen(function*() {
     let best: Download = yield* download(batch)
     if (before !== undefined && before.shortBy < best.raw.shortBy) {
       yield* discard(best)
-      best = { raw: before, archiveProblem: null }
+      best = { raw: before, lost: best.lost, archiveProblem: null }
     } else {
       yield* keep(best)
     }
-    for (let count = 1; count < (best.raw.files.length === 0 ? looksForFiles : downloads); count++) {
+    const most = ({ lost, raw }: Download) =>
+      raw.files.length > 0 ? downloads : lost === null ? looksForFiles : looksForLostFiles
+    for (let count = 1; count < most(best); count++) {
       if (best.raw.shortBy === 0 && best.archiveProblem === null) break
       tell({ _tag: "DownloadRepeated", batch, rows: best.raw.rows, shortBy: best.raw.shortBy })
       yield* Effect.sleep(Duration.min(Duration.times(pause, 2 ** (count - 1)), longestPause))
@@ -209,8 +220,7 @@ const make = Effect.gen(function*() {
       )
       const again = yield* download(
         snapshot.ending === null ? batch : new EndedBatch({ ...batch, snapshot, ending: snapshot.ending })
-      ).pipe(Effect.catchTag("ResultsGone", (error) => best.raw.files.length === 0 ? error : Effect.succeed(best)))
-      if (again === best) break
+      )
       const unchanged = best.raw.files.length > 0 && sameBytes(best.raw, again.raw)
       if (again.raw.shortBy < best.raw.shortBy || (best.archiveProblem !== null && again.archiveProblem === null)) {
         best = again
@@ -220,7 +230,12 @@ const make = Effect.gen(function*() {
       }
       if (unchanged) break
     }
-    if (best.archiveProblem !== null) return yield* new ArchiveRejected(best.archiveProblem)
+    if (best.lost !== null) return yield* new ResultsGone({ batch, detail: best.lost })
+    if (best.archiveProblem !== null)
+      return yield* new ArchiveRejected({
+        directory: batch.shard.directory,
+        ...best.archiveProblem
+      })
     return best.raw.shortBy === 0 ? best.raw : yield* new ResultsIncomplete({ raw: best.raw })
   }, Effect.provideService(Disk.Disk, disk))
 

@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as NodePath from "node:path"
+import { isWithdrawn } from "../Batch.js"
 import { ArchiveRejected } from "../BatchError.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
@@ -97,7 +98,9 @@ const absentOutcome = ({ batch, shortBy }: RawResults): Failed => {
         ...failed,
         outcome: "cancelled",
         code: "batch_cancelled",
-        message: `Batch ${batch.id} was cancelled before this row was answered.`,
+        message: isWithdrawn(batch.snapshot)
+          ? "The run was cancelled before this row was sent."
+          : `Batch ${batch.id} was cancelled before this row was answered.`,
         retryable: true
       }
     case "failed": {
@@ -189,7 +192,10 @@ const make = Effect.gen(function*() {
         (lineNumber) => sorter.acceptLongLine(file.name, lineNumber)
       )
       yield* forEachLine(RawContent.blocks(path, file.packing), path, splitter).pipe(
-        Effect.catchTag("ArchiveProblem", ({ problem }) => new ArchiveRejected({ path, problem }))
+        Effect.catchTag(
+          "ArchiveProblem",
+          ({ problem }) => new ArchiveRejected({ directory: shard.directory, path, problem })
+        )
       )
     }
     yield* Disk.attempt("write", scratchPath, () => scratch.blocks.flush())

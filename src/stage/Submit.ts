@@ -19,6 +19,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { Batch, type BatchSnapshot, type InputReference } from "../Batch.js"
+import * as CancelMark from "../internal/CancelMark.js"
 import * as Disk from "../internal/Disk.js"
 import { Ledger } from "../Ledger.js"
 import { type Account, Provider, type ShardBytes } from "../Provider.js"
@@ -29,7 +30,7 @@ import { ShardChanged } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
 import type { ShardState } from "../RunState.js"
 import { type Shard, submitTag } from "../Shard.js"
-import { type NotSent, Refused, SubmitRefused, SubmitUnknown, Unknown } from "../SubmitError.js"
+import { type NotSent, Refused, SubmitCancelled, SubmitRefused, SubmitUnknown, Unknown } from "../SubmitError.js"
 
 /**
  * What can go wrong when a shard is submitted.
@@ -40,6 +41,7 @@ import { type NotSent, Refused, SubmitRefused, SubmitUnknown, Unknown } from "..
 export type SubmitError =
   | SubmitRefused
   | SubmitUnknown
+  | SubmitCancelled
   | ProviderError
   | ShardChanged
   | RunRejected
@@ -136,6 +138,11 @@ const make = (options: Options) =>
       if (hash.digest("hex") !== shard.sha256) {
         return yield* new ShardChanged({ path, shard: shard.id, problem: "its SHA-256 differs" })
       }
+    })
+
+    /** Somebody may ask at any time that nothing more is sent. */
+    const checkNotCancelled = Effect.fn(function*({ directory, id }: Shard) {
+      if (yield* CancelMark.isSet(directory)) return yield* new SubmitCancelled({ directory, shard: id })
     })
 
     const bytesOf = Effect.fn(function*(shard: Shard) {
@@ -293,7 +300,8 @@ const make = (options: Options) =>
     const create = (shard: Shard, input: InputReference, bytes: ShardBytes) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
-          const answer = yield* Effect.either(restore(uploading.withPermits(1)(provider.create(shard, input, bytes))))
+          const call = Effect.zipRight(checkNotCancelled(shard), provider.create(shard, input, bytes))
+          const answer = yield* Effect.either(restore(uploading.withPermits(1)(call)))
           if (answer._tag === "Right") return yield* known(shard, answer.right, false)
           const error = answer.left
           if (error._tag === "DiskError") return yield* error
@@ -310,7 +318,7 @@ const make = (options: Options) =>
     const submit = Effect.fn("Submit.submit")(function*(shard: Shard) {
       const { state } = yield* stateOf(shard)
       if (state.snapshot !== null) return new Batch({ shard, snapshot: state.snapshot })
-      yield* checkUnchanged(shard)
+      yield* uploading.withPermits(1)(checkUnchanged(shard))
       const account = yield* provider.account(shard.runTag)
       const bytes = yield* bytesOf(shard)
 
@@ -321,7 +329,7 @@ const make = (options: Options) =>
       yield* ledger.append(shard.directory, { _tag: "SubmitIntended", shard: shard.id, account })
       const sameAccount = state.intent !== null && Equal.equals(state.intent.account, account)
       const uploaded = sameAccount ? state.input : null
-      const fresh = uploading.withPermits(1)(upload(shard, bytes))
+      const fresh = uploading.withPermits(1)(Effect.zipRight(checkNotCancelled(shard), upload(shard, bytes)))
       const attempt = Effect.fn(
         function*(input: InputReference) {
           yield* ledger.append(shard.directory, { _tag: "InputUploaded", shard: shard.id, input })

@@ -51,6 +51,18 @@ describe("a run that is left", () => {
       assert.lengthOf(lines(readFileSync(resumed.stdout.trim(), "utf8")), 5)
       assert.strictEqual((yield* emulator.books).totals.batches, 2)
 
+      const journal = readFileSync(join(directory, "here/journal.jsonl"), "utf8")
+      for (const command of ["resume", "results"]) {
+        for (const output of ["here/journal.jsonl", "here/rows/0001.jsonl", "in.jsonl"]) {
+          const refused = yield* run([command, "here", "--output", output])
+          assert.strictEqual(refused.code, 2, refused.stderr)
+          assert.include(refused.stderr, `error: --output: ${output} `)
+        }
+        assert.strictEqual((yield* run([command, "here", "--output", "here/answers.csv"])).code, 0)
+      }
+      assert.isTrue(readFileSync(join(directory, "here/journal.jsonl"), "utf8").startsWith(journal))
+      assert.lengthOf(readFileSync(join(directory, "here/answers.csv"), "utf8").trimEnd().split("\n"), 6)
+
       const again = yield* run(["resume", "here"])
       assert.strictEqual(again.code, 0)
       assert.strictEqual(again.stdout, resumed.stdout)

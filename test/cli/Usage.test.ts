@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { llmBatch, workspace } from "./Processes.js"
 
@@ -23,6 +23,7 @@ const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: strin
   [["run", "in.jsonl"], "error: No provider is named. Name it: --provider openai or --provider anthropic.\n"],
   [["run", "in.jsonl", "--provider", "opnai"], "error: There is no provider \"opnai\". Did you mean openai?\n"],
   [["run", "in.jsonl", "--temperature", "-1"], "--temperature: found the number -1. It must be a number from 0 to 2."],
+  [["run", "in.jsonl", "--max-tokens", "1e400"], "--max-tokens: found the number Infinity. It must be a whole number"],
   [["run", "in.jsonl", "--limit-items", "0"], "--limit-items: found the number 0. It must be a whole number above 0."],
   [["run", "in.jsonl", "--max-tokens", "many"], "--max-tokens: found the string \"many\". It must be a whole number"],
   [["run", "in.jsonl", "--model", ""], "--model: found an empty string. It must be a text that is not empty."],
@@ -36,6 +37,12 @@ const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: strin
   [["run", "in.jsonl", ...model, "--endpoint", "messages"], "--endpoint: OpenAI makes no batches for /v1/messages."],
   [["run", "in.jsonl", ...model, "--output", "o.xls"], "o.xls: the ending .xls tells no format."],
   [["run", "in.jsonl", ...model, "--output", "no/o.csv"], "--output: there is no directory "],
+  [["run", "in.jsonl", ...model, "--output", "in.jsonl"], "--output: in.jsonl is the input, which would be lost. Name"],
+  [["run", "in.jsonl", ...model, "--output", "folder.csv"], "--output: folder.csv is a directory. Name a file.\n"],
+  [
+    ["run", "in.jsonl", ...model, "--run-dir", "full", "--output", "full/results.jsonl"],
+    "--output: full/results.jsonl belongs to the run itself. Name another file.\n"
+  ],
   [
     ["build", "in.jsonl", ...model, "--run-dir", "full"],
     "\nerror: full: the directory is not empty, and holds no run. Name a new or empty directory with --run-dir.\n"
@@ -53,6 +60,7 @@ const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: strin
     ["run", "in.jsonl", "--config", "bad.yaml"],
     "error: bad.yaml:2:1: there is no setting \"temprature\". Did you mean temperature?\n"
   ],
+  [["run", "in.jsonl", "--config", "two.yaml"], "error: two.yaml:2:1: a second YAML document begins here. Write one"],
   [["run", "in.jsonl", ...model, "--tools", "in.jsonl"], "error: in.jsonl: this is not JSON: "],
   [["run", "in.jsonl", ...model, "--only-step", "fetch"], "Nothing is built yet that the step fetch could go on with."],
   [["run", "in.jsonl", ...model, "--dry-run", "--to-step", "poll"], "--dry-run ends after the step build."],
@@ -65,7 +73,10 @@ const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: strin
   [["build", "in.csv", ...model, "--prompt", "Is {{txt}} spam?"], "Perhaps {{text}} is meant."],
   [["resume", "nowhere"], "There is no directory nowhere. Name a run directory: llm-batch list shows them."],
   [["status", "in.jsonl"], "in.jsonl is a file. Name the run directory: llm-batch list shows them."],
+  [["results", "in.jsonl"], "in.jsonl is a file. Name the run directory: llm-batch list shows them."],
   [["list", "nowhere"], "There is no directory nowhere."],
+  [["emulator", "--results", "tar"], "--results: found the string \"tar\". It must be plain, gzip or zip.\n"],
+  [["emulator", "--faults", "faults.json"], "error: faults.json: expireRow: "],
   [["emulator", "--port", "99999"], "--port: found the string \"99999\". It must be a whole number from 0 to 65535."]
 ]
 
@@ -81,6 +92,9 @@ describe("bad usage and bad input", () => {
       writeFileSync(join(cwd, "twice.jsonl"), "{\"id\":\"a\",\"prompt\":\"x\"}\n{\"id\":\"a\",\"prompt\":\"y\"}\n")
       writeFileSync(join(cwd, "in.csv"), "id,text\n1,hello\n")
       writeFileSync(join(cwd, "bad.yaml"), "model: gpt-5-mini\ntemprature: 1\n")
+      writeFileSync(join(cwd, "two.yaml"), "model: gpt-5-mini\n---\nmodel: gpt-5\n")
+      writeFileSync(join(cwd, "faults.json"), "{\"expireRow\":0.5}")
+      mkdirSync(join(cwd, "folder.csv"))
       mkdirSync(join(cwd, "full"))
       writeFileSync(join(cwd, "full", "mine.txt"), "keep me")
       yield* Effect.forEach(cases, ([args, message]) =>
@@ -91,6 +105,7 @@ describe("bad usage and bad input", () => {
           assert.notInclude(stderr, "    at ")
         }), { concurrency: 2 })
       assert.isTrue(existsSync(join(cwd, "full", "mine.txt")))
+      assert.match(readFileSync(join(cwd, "in.jsonl"), "utf8"), /^\{"id":"a"/)
       const { stdout } = yield* llmBatch(["list", "--json"], { cwd })
       assert.strictEqual(stdout, "[]\n")
     }), 120_000)

@@ -146,9 +146,9 @@ describe("parts that do not fit together", () => {
   it("are named", () => {
     assert.include(
       problem([{ rows: [[1, "a"], [3, "c"]] }], 3),
-      "/run: shard of any id is not as it was built: no part holds a result of row 2"
+      "/run: no file in parts holds a result of row 2. Make them anew with: llm-batch normalize /run"
     )
-    assert.include(problem([{ rows: [[1, "a"]] }], 2), "no part holds a result of row 2")
+    assert.include(problem([{ rows: [[1, "a"]] }], 2), "no file in parts holds a result of row 2")
     const unreadable = "/0001: shard 0001 is not as it was built: its part holds a line that is no result of a row"
     for (const content of ["x\n", "{\"row\":1}\n", "\n", record([1, "a"], "").slice(0, 30)]) {
       assert.include(problem([{ rows: [[1, "a"]], content }], 1), unreadable)
@@ -157,7 +157,7 @@ describe("parts that do not fit together", () => {
       problem([{ rows: [[1, "a"]], content: record([1, null], "x").replace("\"error\":{", "\"mistake\":{") }], 1),
       "the result of row 1 has neither answer nor error"
     )
-    assert.include(problem([{ rows: [[1, "a"]], content: record([2, "b"], "") }], 1), "no part holds a result of row 1")
+    assert.include(problem([{ rows: [[1, "a"]], content: record([2, "b"], "") }], 1), "no file in parts holds a result of row 1")
   })
 })
 

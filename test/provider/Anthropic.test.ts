@@ -555,7 +555,14 @@ describe("Anthropic", () => {
   })
 
   describe("find", () => {
-    const tag = new SubmitTag({ runTag: "mine", shard: "0001", sha256: "0".repeat(64), rows: 3, firstRow: 1, lastRow: 20 })
+    const tag = new SubmitTag({
+      runTag: "mine",
+      shard: "0001",
+      sha256: "0".repeat(64),
+      rows: 3,
+      firstRow: 1,
+      lastRow: 20
+    })
     const since = utc("2026-11-20T10:00:00Z")
     const results = (customId: string) =>
       new Response(`${JSON.stringify({ custom_id: customId, result: { type: "expired" } })}\n`)

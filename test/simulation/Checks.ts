@@ -39,7 +39,7 @@ const at = (value: unknown, ...path: ReadonlyArray<string>): unknown =>
 const linesOf = (text: string): ReadonlyArray<string> => text.split("\n").slice(0, -1)
 
 /** The entries of the journal; what a crash left torn at its end is none. */
-export const journal = (computer: Computer): ReadonlyArray<Json> =>
+const journal = (computer: Computer): ReadonlyArray<Json> =>
   linesOf(computer.read("journal.jsonl") ?? "").map((line, index) => parse(line, `line ${index + 1} of the journal`))
 
 /** Whether every shard of the input is built, so that the run can be resumed. */
@@ -71,11 +71,8 @@ export const paidOnce = (provider: SimulatedProvider): void => {
   }
 }
 
-/**
- * Every batch is on disk: by its id, or, while nobody was told of it, by the intent to make it. `exactly` leaves no room
- * for the second: the process came to its end, so that it has settled what it knew.
- */
-export const batchesOnDisk = (computer: Computer, provider: SimulatedProvider, toldToday: ReadonlySet<string>): void => {
+/** Every batch is on disk: by its id, or, while nobody has asked anything of it, by the intent to make it. */
+export const batchesOnDisk = (computer: Computer, provider: SimulatedProvider): void => {
   const known = new Set<unknown>()
   const intended = new Set<unknown>()
   for (const entry of journal(computer)) {
@@ -83,9 +80,9 @@ export const batchesOnDisk = (computer: Computer, provider: SimulatedProvider, t
     if (entry["_tag"] === "InputUploaded") intended.add(entry["shard"])
     if (entry["_tag"] === "CreateFailed") intended.delete(entry["shard"])
   }
-  for (const { id, shard } of ownBooks(provider)) {
+  for (const { id, isReliedOn, shard } of ownBooks(provider)) {
     if (known.has(id)) continue
-    if (toldToday.has(id)) fail(`the process ended well, and batch ${id}, of which it was told, is not in the journal`)
+    if (isReliedOn) fail(`batch ${id} was waited for, and its id is not on disk`)
     if (!intended.has(shard)) fail(`nothing on disk tells of batch ${id}`)
   }
 }
@@ -125,6 +122,13 @@ const expectedOf = (books: ReadonlyArray<Booked>, row: number): Expected => {
     outcome: outcomeIn(decisive, row),
     text: answered === undefined || refused ? undefined : answered.fate.answer(row)
   }
+}
+
+/** What is only derived or kept for people is whole, or not there. */
+export const wholeFiles = (computer: Computer): void => {
+  const manifest = computer.read("manifest.json")
+  if (manifest !== undefined) parse(manifest, "the manifest")
+  if (computer.read("config.yaml") === "") fail("config.yaml is empty")
 }
 
 /** The files of a finished run, and what the last process said of it, where it can still be asked. */

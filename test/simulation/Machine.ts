@@ -55,7 +55,12 @@ export class Machine {
 
   /** Does something after so many milliseconds, whatever becomes of whoever asked; gives how to call that off. */
   after(millis: number, ring: () => void): () => void {
-    const timer: Timer = { at: this.now + Math.ceil(Math.max(0, millis)), order: this.timersMade++, ring, cancelled: false }
+    const timer: Timer = {
+      at: this.now + Math.ceil(Math.max(0, millis)),
+      order: this.timersMade++,
+      ring,
+      cancelled: false
+    }
     this.push(timer)
     return () => {
       timer.cancelled = true
@@ -84,8 +89,7 @@ export class Machine {
   /** Runs everything until the condition holds; `false` when nothing is left to do before it does. */
   run(until: () => boolean): boolean {
     const immediates = new Set<object>()
-    const performanceNow = performance.now
-    performance.now = () => 0
+    Object.defineProperty(performance, "now", { value: () => 0, configurable: true })
     globalThis.setImmediate = Object.assign((work: () => void) => {
       const handle = {}
       immediates.add(handle)
@@ -103,7 +107,7 @@ export class Machine {
       }
       return true
     } finally {
-      performance.now = performanceNow
+      Reflect.deleteProperty(performance, "now")
       globalThis.setImmediate = host.setImmediate
       globalThis.clearImmediate = host.clearImmediate
     }

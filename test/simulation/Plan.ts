@@ -67,7 +67,10 @@ const strangeIds: ReadonlyArray<string> = [
 ]
 
 const inputOf = (dice: Dice): ReadonlyArray<InputRow> => {
-  const count = dice.weighted([[0.5, 0], [2, 1], [8, dice.between(2, 8)], [1.5, dice.between(9, 20)], [0.3, dice.between(21, 60)]], 3)
+  const count = dice.weighted([[0.5, 0], [2, 1], [8, dice.between(2, 8)], [1.5, dice.between(9, 20)], [
+    0.3,
+    dice.between(21, 60)
+  ]], 3)
   const models = dice.between(1, 4)
   const named = dice.happens(0.8)
   const strange = [...strangeIds]
@@ -168,7 +171,16 @@ export const draw = (seed: number): Plan => {
 /** The same plan with nothing that goes wrong but what the provider does with the rows. */
 export const undisturbed = (plan: Plan): Plan => ({
   ...plan,
-  provider: { ...plan.provider, faultRate: 0, faults: 0, lostCreates: [], lag: 0, latency: 1, stale: false, neighbours: false },
+  provider: {
+    ...plan.provider,
+    faultRate: 0,
+    faults: 0,
+    lostCreates: [],
+    lag: 0,
+    latency: 1,
+    stale: false,
+    neighbours: false
+  },
   deaths: 0,
   diskFaults: 0,
   cancels: false,

@@ -2,10 +2,10 @@
  * Tries every point of a plan: a death, a fault or a sync left out at each operation and each call in turn.
  */
 import { Violation } from "./Checks.js"
-import { directory } from "./Computer.js"
 import type { Plan } from "./Plan.js"
-import { type Operation, siteOf, type Verdict } from "./ProcessDisk.js"
+import type { Operation, Verdict } from "./ProcessDisk.js"
 import { type Death, type Ending, type Mishap, simulate } from "./Simulation.js"
+import { SyncSites } from "./SyncSites.js"
 
 /** A point that was tried, and what is to be said of it when it goes wrong. */
 export interface Point {
@@ -72,22 +72,32 @@ export const tryAll = (plan: Plan, undisturbed: Ending, points: Iterable<Point>)
   return undefined
 }
 
-/** The kinds of syncs in a run, in the order in which they come first. */
-export const syncSites = (operations: ReadonlyArray<Operation>): ReadonlyArray<string> => [
-  ...new Set(
-    operations.filter(({ name }) => name === "sync" || name === "syncDirectory").map((one) => siteOf(one, directory))
-  )
-]
+/** The syncs of a run, in the order in which they come first, with the operation that each is first. */
+export const syncSites = (operations: ReadonlyArray<Operation>): ReadonlyMap<string, number> => {
+  const sites = new SyncSites()
+  const found = new Map<string, number>()
+  for (const [index, operation] of operations.entries()) {
+    const site = sites.of(operation)
+    if (site !== "" && !found.has(site)) found.set(site, index + 1)
+  }
+  return found
+}
 
-/** Whether it is noticed when a kind of sync is left out: the power is cut before each operation and after the last. */
-export const noticesWithout = (plan: Plan, site: string): string | undefined => {
-  const skips = (operation: Operation) =>
-    (operation.name === "sync" || operation.name === "syncDirectory") && siteOf(operation, directory) === site
-  const { ending, operations } = survey(plan)
-  const first = operations.findIndex(skips)
-  const points = numbers(ending.operationsOfFirst).slice(first).map((operation): Point => ({
+/**
+ * What is noticed when a sync is left out of the code: the power is cut at the end, and before each operation, at most so
+ * many of them, from where the sync would be. `undefined` when nothing is.
+ */
+export const noticesWithout = (
+  plan: Plan,
+  ending: Ending,
+  site: string,
+  from: number,
+  most = Number.POSITIVE_INFINITY
+): string | undefined => {
+  const skips = [site]
+  const points = numbers(ending.operationsOfFirst).slice(from - 1, from - 1 + most).map((operation): Point => ({
     name: `power cut before operation ${operation}`,
     mishap: { skips, death: disk(operation, "power", false) }
   }))
-  return tryAll(plan, ending, [...points, { name: "power cut at the end", mishap: { skips } }])
+  return tryAll(plan, ending, [{ name: "power cut at the end", mishap: { skips } }, ...points])
 }

@@ -2,12 +2,11 @@
  * The disk as one process sees it: every operation is told to whoever drives the simulation, who can let it fail, cut it
  * short, or end the process before or after it.
  */
-import * as NodePath from "node:path"
 import * as NodeUtil from "node:util"
 import type * as Disk from "../../src/internal/Disk.js"
 
 /** The operations that can fail. Closing a handle never does. */
-export type OperationName = keyof Disk.Service | Exclude<keyof Disk.Handle, "close">
+type OperationName = keyof Disk.Service | Exclude<keyof Disk.Handle, "close">
 
 /** One operation that is about to be made. */
 export interface Operation {
@@ -56,8 +55,7 @@ export const make = (disk: Disk.Service, overseer: Overseer): Disk.Service => {
     if (verdict !== "skip") work()
   }
   const handle = (inner: Disk.Handle, path: string): Disk.Handle => ({
-    read: (into, offset, length, position) =>
-      perform("read", path, () => inner.read(into, offset, length, position)),
+    read: (into, offset, length, position) => perform("read", path, () => inner.read(into, offset, length, position)),
     write: (from, offset, length) =>
       perform(
         "write",
@@ -80,10 +78,4 @@ export const make = (disk: Disk.Service, overseer: Overseer): Disk.Service => {
     syncDirectory: (path) => perform("syncDirectory", path, unlessSkipped(() => disk.syncDirectory(path))),
     freeBytes: (path) => perform("freeBytes", path, () => disk.freeBytes(path))
   }
-}
-
-/** What kind of operation it is, whichever shard it is about: `sync parts/N.jsonl.tmp`. */
-export const siteOf = ({ name, path }: Operation, directory: string): string => {
-  const relative = NodePath.posix.relative(NodePath.posix.dirname(directory), path)
-  return `${name} ${relative.replace(/\d+/gu, "N")}`
 }

@@ -70,8 +70,8 @@ export interface Booked {
   readonly attempt: number
   readonly runTag: string
   readonly rows: ReadonlyArray<number>
-  /** Whether a process was told of it. */
-  answered: boolean
+  /** Whether a process waited for it. */
+  isReliedOn: boolean
   readonly batch: TestBatch.TestBatch
   readonly fate: Fate
   readonly listedFrom: number
@@ -105,7 +105,6 @@ type Answer<A, E> = Either.Either<A, E>
 
 export class SimulatedProvider {
   readonly books: Array<Booked> = []
-  /** Who pays; another one sees no batches of this one. */
   calls = 0
   /** Until when, in the machine's time, every call is refused for its key. */
   lockedOutUntil = 0
@@ -146,7 +145,9 @@ export class SimulatedProvider {
       capabilities: { tags: behaviour.tags, upload: behaviour.upload, embeddings: false },
       endpoints: [TestWire.endpoint],
       account: () =>
-        Effect.succeed(new Provider.Account({ provider: name, baseUrl: "memory:", scope: null, keyFingerprint: "key" })),
+        Effect.succeed(
+          new Provider.Account({ provider: name, baseUrl: "memory:", scope: null, keyFingerprint: "key" })
+        ),
       encode: (request, wireId, endpoint) => TestWire.encode(name, request, wireId, endpoint),
       decode: TestWire.decode,
       upload: (shard, bytes) =>
@@ -162,16 +163,20 @@ export class SimulatedProvider {
           const content = input._tag === "UploadedFile" ? this.uploads.get(input.fileId) : sent
           if (content === undefined) return Either.left(this.refused("create", 404))
           return Either.right(this.make(shard, input, content, late))
-        }).pipe(Effect.map(({ booked, snapshot }) => {
-          booked.answered = true
-          return snapshot
-        })),
+        }),
       find: (tag, since, exclude) =>
-        this.call(process, "find", tag.shard, (now) =>
-          Either.right(this.find(tag.runTag, tag.shard, tag.rows, DateTime.toEpochMillis(since), exclude, now))),
+        this.call(
+          process,
+          "find",
+          tag.shard,
+          (now) => Either.right(this.find(tag.runTag, tag.shard, tag.rows, DateTime.toEpochMillis(since), exclude, now))
+        ),
       retrieve: (id) =>
         this.call(process, "retrieve", id, (now) =>
-          Either.map(this.booked("retrieve", id), (booked) => this.snapshotOf(booked, now))),
+          Either.map(this.booked("retrieve", id), (booked) => {
+            booked.isReliedOn = true
+            return this.snapshotOf(booked, now)
+          })),
       list: (after) =>
         this.call(process, "list", after ?? "", (now) => {
           const listed = this.books.filter((booked) => booked.listedFrom <= now).toReversed()
@@ -345,7 +350,7 @@ export class SimulatedProvider {
       this.book(theirs.id, theirs, input, TestWire.readRows(content), 0)
     }
     this.hooks.trace(`${now} made ${id}`)
-    return { booked, snapshot: this.snapshotOf(booked, now) }
+    return this.snapshotOf(booked, now)
   }
 
   private book(
@@ -376,7 +381,7 @@ export class SimulatedProvider {
       attempt: shard.attempt,
       runTag: shard.runTag,
       rows: sent.map(({ row }) => row.row),
-      answered: false,
+      isReliedOn: false,
       batch: plan(id, shard, input._tag === "UploadedFile" ? input.fileId : "", sent, now),
       fate,
       listedFrom: now + this.dice.below(Math.max(1, this.behaviour.lag - late)),
@@ -413,9 +418,7 @@ export class SimulatedProvider {
       booked.listedFrom <= now && booked.batch.createdAt >= since && !exclude.has(booked.id)
     )
     const isOurs = (booked: Booked) => booked.runTag === runTag && booked.shard === shard
-    const certain = possible.filter((booked) =>
-      isOurs(booked) && (this.behaviour.tags || booked.batch.endsAt <= now)
-    )
+    const certain = possible.filter((booked) => isOurs(booked) && (this.behaviour.tags || booked.batch.endsAt <= now))
     const others = this.behaviour.tags
       ? []
       : possible.filter((booked) => booked.rows.length === rows && booked.batch.endsAt > now)

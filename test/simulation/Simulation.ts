@@ -15,6 +15,7 @@ import type { Process } from "./Machine.js"
 import { isExact, type Plan, undisturbed } from "./Plan.js"
 import type { Operation, Verdict } from "./ProcessDisk.js"
 import { SimulatedProvider } from "./SimulatedProvider.js"
+import { SyncSites } from "./SyncSites.js"
 
 const minute = 60_000
 
@@ -24,6 +25,7 @@ export interface Ending {
   readonly trace: number
   readonly results: string
   readonly failures: string
+  readonly anomalies: string
   readonly processes: number
   readonly operations: number
   readonly calls: number
@@ -32,11 +34,18 @@ export interface Ending {
   readonly callsOfFirst: number
   /** How long it took in the simulated world, in milliseconds. */
   readonly took: number
+  /** Whether its files were the bytes of an undisturbed run. */
+  readonly isCompared: boolean
 }
 
 /** How a process is to die. */
 export type Death =
-  | { readonly _tag: "Disk"; readonly operation: number; readonly how: "kill" | "power" | "messy power"; readonly after: boolean }
+  | {
+    readonly _tag: "Disk"
+    readonly operation: number
+    readonly how: "kill" | "power" | "messy power"
+    readonly after: boolean
+  }
   | { readonly _tag: "Call"; readonly call: number; readonly when: "made" | "done"; readonly how: "kill" | "power" }
   | { readonly _tag: "Time"; readonly millis: number; readonly how: "kill" | "interrupt" }
 
@@ -67,7 +76,7 @@ export interface Mishap {
   /** An operation of the disk, counted from 1, and what becomes of it. */
   readonly fault?: { readonly operation: number; readonly verdict: Verdict }
   /** Syncs that are left out, as if they were not in the code. */
-  readonly skips?: (operation: Operation) => boolean
+  readonly skips?: ReadonlyArray<string>
 }
 
 export interface Options {
@@ -78,7 +87,7 @@ export interface Options {
   /** Is told of each operation of the first process. */
   readonly onOperation?: (operation: Operation) => void
   /** What an undisturbed run of the plan gives, where that is known. */
-  readonly undisturbed?: Pick<Ending, "results" | "failures">
+  readonly undisturbed?: Pick<Ending, "results" | "failures" | "anomalies">
 }
 
 /** What the driver knows of one process. */
@@ -108,6 +117,7 @@ class Simulation {
   private traceHash = 0
   private operations = 0
   private attemptsBefore: number | undefined
+  private readonly sites = new SyncSites()
 
   constructor(private readonly plan: Plan, private readonly options: Options) {
     this.dice = Dice.of(plan.seed, "people")
@@ -137,7 +147,8 @@ class Simulation {
     const began = machine.now
     let report: RunReport | undefined
     while (report === undefined) {
-      if (this.subjects.size > processesAtMost) throw new Violation(`${this.subjects.size} processes did not finish the run`)
+      if (this.subjects.size > processesAtMost)
+        throw new Violation(`${this.subjects.size} processes did not finish the run`)
       if (this.subjects.size > troubledProcesses) this.calm()
       report = this.round()
       this.pause()
@@ -147,21 +158,32 @@ class Simulation {
     if (computer.powerCuts === 0 && diskFaults === 0) Checks.nothingTemporary(computer)
     const results = computer.read("results.jsonl") ?? ""
     const failures = computer.read("failures.jsonl") ?? ""
+    const anomalies = this.anomalies()
     computer.cutPower([])
     Checks.finished(computer, provider, plan.rows, null, isExact(plan))
-    if (computer.read("results.jsonl") !== results) throw new Violation("the results did not survive the power")
+    Checks.wholeFiles(computer)
+    if (computer.read("results.jsonl") !== results || this.anomalies() !== anomalies) {
+      throw new Violation("what was written did not survive the power")
+    }
     this.trace(results + failures)
     return {
       trace: this.traceHash,
       results,
       failures,
+      anomalies,
       processes: this.subjects.size,
       operations: this.operations,
       operationsOfFirst: [...this.subjects.values()][0]?.operations ?? 0,
       callsOfFirst: [...this.subjects.values()][0]?.calls ?? 0,
       calls: provider.calls,
-      took: machine.now - began
+      took: machine.now - began,
+      isCompared: false
     }
+  }
+
+  /** The anomalies without the tag of the run, which is another one each time. */
+  private anomalies(): string {
+    return (this.computer.read("anomalies.jsonl") ?? "").replaceAll(/"wire_id":"\w+-/gu, "\"wire_id\":\"tag-")
   }
 
   private trace(text: string): void {
@@ -207,11 +229,14 @@ class Simulation {
     if (!machine.run(isOver)) throw new Violation("a process waits for something that never comes")
     let report: RunReport | undefined
     for (const subject of this.subjects.values()) {
-      const judged = subject.process === main.process || others.includes(subject.process) ? this.judge(subject) : undefined
+      const judged = subject.process === main.process || others.includes(subject.process)
+        ? this.judge(subject)
+        : undefined
       report ??= judged
     }
     Checks.paidOnce(this.provider)
-    Checks.batchesOnDisk(computer, this.provider, new Set())
+    Checks.batchesOnDisk(computer, this.provider)
+    Checks.wholeFiles(computer)
     return report === undefined ? undefined : this.isDone(report)
   }
 
@@ -239,8 +264,11 @@ class Simulation {
     }
     const text = this.plan.rows.map((row) => `${JSON.stringify(row)}\n`).join("")
     const source = Source.fromText("input.jsonl", text)
-    return Effect.flatMap(Pipeline, (pipeline) =>
-      pipeline.run(source, { ...this.plan.options, defaults: new RequestDefaults({ model: "any" }), directory }))
+    return Effect.flatMap(
+      Pipeline,
+      (pipeline) =>
+        pipeline.run(source, { ...this.plan.options, defaults: new RequestDefaults({ model: "any" }), directory })
+    )
   }
 
   private start(program: Effect.Effect<RunReport, PipelineError, Pipeline>, isIntruder: boolean): Subject {
@@ -290,7 +318,8 @@ class Simulation {
     const subject = this.subjects.get(process)
     if (subject === undefined) return
     if (when === "made") subject.calls++
-    if (subject.isIntruder && this.isHeldByAnother(subject)) throw new Violation("a call was made beside the process that has the run")
+    if (subject.isIntruder && this.isHeldByAnother(subject))
+      throw new Violation("a call was made beside the process that has the run")
     const { death } = subject
     if (death?._tag === "Call" && death.when === when && subject.calls === death.call) this.die(subject, death.how)
   }
@@ -309,7 +338,7 @@ class Simulation {
     const { mishap, onOperation } = this.options
     const isFirst = this.subjects.size === 1
     if (isFirst) onOperation?.(operation)
-    if (mishap?.skips?.(operation) === true) return "skip"
+    if (mishap?.skips !== undefined && mishap.skips.includes(this.sites.of(operation))) return "skip"
     if (isFirst && mishap?.fault?.operation === subject.operations) {
       // A write that is cut short is none that fails.
       if (typeof mishap.fault.verdict === "string") subject.diskFaults++
@@ -329,7 +358,8 @@ class Simulation {
     }
     subject.diskFaults++
     this.trace("fault")
-    return this.dice.of(["ENOSPC", "EIO", "EACCES"])
+    // Whose directories may not be synced has to do without that.
+    return this.dice.of(operation.name === "syncDirectory" ? ["ENOSPC", "EIO"] : ["ENOSPC", "EIO", "EACCES"])
   }
 
   private afterOperation(process: Process): void {
@@ -406,11 +436,15 @@ class Simulation {
 export const simulate = (plan: Plan, options: Options = {}): Ending => {
   try {
     const ending = new Simulation(plan, options).run()
-    if (!isExact(plan) || ending.processes === 1) return ending
+    // A run that nobody disturbed is its own measure.
+    if (!isExact(plan) || (ending.processes === 1 && plan.provider.faults === 0)) return ending
     const quiet = options.undisturbed ?? new Simulation(undisturbed(plan), {}).run()
     if (quiet.results !== ending.results) throw new Violation("the results differ from those of an undisturbed run")
     if (quiet.failures !== ending.failures) throw new Violation("the failures differ from those of an undisturbed run")
-    return ending
+    // A cut line is one more, if only for a while.
+    if (quiet.anomalies !== ending.anomalies)
+      throw new Violation("the anomalies differ from those of an undisturbed run")
+    return { ...ending, isCompared: true }
   } catch (error) {
     const problem = error instanceof Violation ? error.message : String(error instanceof Error ? error.stack : error)
     throw new Violation(`seed ${plan.seed}: ${problem}\nSee it again by: npm run simulate -- --seed ${plan.seed}`)

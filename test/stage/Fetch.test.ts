@@ -307,7 +307,9 @@ describe("results that are gone", () => {
 
   it.effect("after a short download leave what came", () =>
     Effect.gen(function*() {
-      const { batch, world } = yield* ended(withFaults([Cut({ bytes: 400 }), Failing({ reason: "gone" })]))
+      const { batch, world } = yield* ended(
+        withFaults([Cut({ bytes: 400 }), Failing({ reason: "gone" }), Failing({ reason: "gone" })])
+      )
       const error = yield* failure(world, batch)
       assert.strictEqual(error._tag, "ResultsIncomplete")
       assert.strictEqual(error._tag === "ResultsIncomplete" ? error.raw.rows : 0, 2)

@@ -301,7 +301,8 @@ describe("trouble", () => {
     Effect.gen(function*() {
       const test = yield* TestProvider.make()
       const batches = yield* makeBatches(test, 3)
-      const { poll } = yield* stage({ ...test.provider, list: () => failing("auth", 401) }, { schedule: everyMinute })
+      const refused = { list: () => failing("auth", 401), retrieve: () => failing("auth", 401) }
+      const { poll } = yield* stage({ ...test.provider, ...refused }, { schedule: everyMinute })
       const exits = yield* Effect.flatten(
         after("10 minutes", Effect.forEach(batches, (batch) => Effect.exit(poll(batch)), { concurrency: "unbounded" }))
       )

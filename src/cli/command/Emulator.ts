@@ -88,8 +88,16 @@ const faultFlags = {
     true,
     "How many batches are made without an answer reaching the client"
   ).pipe(Options.withDefault(0)),
-  results: Options.choice("results", ["plain", "gzip", "zip"]).pipe(
-    Options.withDescription("How files of results are packed"),
+  results: Options.text("results").pipe(
+    Options.withPseudoName("HOW"),
+    Options.withDescription("How files of results are packed: plain, gzip or zip"),
+    Options.mapEffect((text) =>
+      Either.mapLeft(
+        Schema.decodeUnknownEither(Schema.Literal("plain", "gzip", "zip"))(text),
+        () =>
+          ValidationError.invalidValue(HelpDoc.p(`--results: found ${describe(text)}. It must be plain, gzip or zip.`))
+      )
+    ),
     Options.withDefault("plain" as const)
   )
 }
@@ -107,7 +115,11 @@ const readPlan = Effect.fn(function*(path: string) {
   const text = yield* Effect.mapError(Disk.readText(path), (error) => refuse(`it cannot be read: ${error.detail}`))
   return yield* Effect.mapError(
     Schema.decode(Schema.parseJson(FaultPlan), { onExcessProperty: "error" })(text),
-    (error) => refuse(ParseResult.TreeFormatter.formatErrorSync(error))
+    (error) => {
+      const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
+      const field = issue === undefined || issue.path.length === 0 ? "" : `${issue.path.join(".")}: `
+      return refuse(`${field}${issue?.message ?? "it is no plan"}`)
+    }
   )
 })
 

@@ -19,6 +19,7 @@ import { DiskError } from "../../RunError.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Settings from "../Settings.js"
+import { describe as describeRun } from "./Resume.js"
 
 const format = CliOptions.text("format").pipe(
   CliOptions.withPseudoName("FORMAT"),
@@ -56,14 +57,16 @@ export const results = Command.make(
   { directory: Options.runDirectory, format, flags: Options.settings(["output"]) },
   ({ directory, flags: { output }, format }) =>
     Effect.gen(function*() {
+      const { input } = yield* describeRun(directory)
       if (output === undefined) {
         const blocks = Answers.stream(directory, Option.getOrElse(format, () => "text" as const))
         // Not runForEachWhile, which holds on to every block until the end.
         return yield* Stream.runDrain(Stream.takeUntilEffect(blocks, print))
       }
       const { say } = yield* Output
-      yield* Settings.checkOutput(Option.isSome(format) ? undefined : output)
-      yield* Answers.write(directory, Option.isSome(format) ? format.value : yield* Answers.formatOf(output), output)
+      const wanted = Option.isSome(format) ? format.value : yield* Answers.formatOf(output)
+      yield* Settings.checkOutput(output, { input: input.path, directory })
+      yield* Answers.write(directory, wanted, output)
       yield* say(`Answers: ${NodePath.normalize(output)}`)
     }).pipe(Effect.provide(Ledger.layer))
 ).pipe(Command.withDescription("Prints the answers beside the input's own columns, or writes them into a file"))

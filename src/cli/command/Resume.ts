@@ -4,6 +4,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as NodePath from "node:path"
+import * as Answers from "../../Answers.js"
 import * as Disk from "../../internal/Disk.js"
 import * as Ledger from "../../Ledger.js"
 import { advance, type Options } from "../Advance.js"
@@ -25,22 +26,30 @@ export const locate = Effect.fn(function*(directory: string) {
   })
 })
 
-/** The provider of a run, as its journal has it. */
-export const providerOf = Effect.fn(function*(directory: string) {
+/** What a run is, as its journal has it. */
+export const describe = Effect.fn(function*(directory: string) {
   const located = yield* locate(directory)
   const { run } = yield* Effect.provide(
     Effect.flatMap(Ledger.Ledger, (ledger) => ledger.state(located)),
     Ledger.layer
   )
-  return yield* Providers.byId(run.provider)
+  return run
 })
+
+/** The provider of a run. */
+export const providerOf = (directory: string) =>
+  Effect.flatMap(describe(directory), ({ provider }) => Providers.byId(provider))
 
 /** Goes on with the run in a directory, under the provider that it was begun with. */
 export const goOn = Effect.fn("cli.goOn")(
   function*(directory: string, options: Options) {
     const { settings } = options
-    yield* Settings.checkOutput(settings.output)
-    const provider = yield* providerOf(directory)
+    const { input, provider: id } = yield* describe(directory)
+    if (settings.output !== undefined) {
+      yield* Answers.formatOf(settings.output)
+      yield* Settings.checkOutput(settings.output, { input: input.path, directory })
+    }
+    const provider = yield* Providers.byId(id)
     return yield* Effect.provide(advance(directory, options), Pipelines.layer(provider, settings))
   }
 )

@@ -4,6 +4,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import * as Answers from "../../Answers.js"
 import * as Disk from "../../internal/Disk.js"
 import { Pipeline } from "../../Pipeline.js"
 import { Provider } from "../../Provider.js"
@@ -98,9 +99,12 @@ export const start = Effect.fn("cli.run")(
   function*(flags: RunConfig, input: Option.Option<string>, config: Option.Option<string>) {
     const settings = yield* Settings.merge(flags, input, config)
     const steps = yield* Settings.steps(settings)
-    yield* Settings.checkOutput(settings.output)
-    const { skip_build, skip_prepare } = settings
+    const { output, skip_build, skip_prepare } = settings
     const existing = yield* findRun(settings)
+    if (output !== undefined) {
+      yield* Answers.formatOf(output)
+      yield* Settings.checkOutput(output, { input: settings.input, directory: existing ?? settings.run_dir })
+    }
     const goesOn = skip_build === true || skip_prepare === true || steps.from !== "build"
     return existing !== undefined && goesOn
       ? yield* take(existing, settings, steps)

@@ -2,8 +2,8 @@
  * The mark that nothing more of a run is to be sent, as a file in its directory: whichever process runs it sees it.
  */
 import * as Effect from "effect/Effect"
-import * as Disk from "../internal/Disk.js"
 import * as RunDirectory from "../RunDirectory.js"
+import * as Disk from "./Disk.js"
 
 /** Whether somebody asked for the run to be cancelled, in this process or in another one. */
 export const isSet = (directory: string) => {
