@@ -29,10 +29,19 @@ const readFile = (path: string) =>
       })
   )
 
-/** Settings that name files to read: in a configuration file they are relative to it. */
-const relative = (settings: RunConfig.RunConfig, file: string): RunConfig.RunConfig => {
-  const beside = (path: string) => NodePath.join(NodePath.dirname(file), path)
-  const resolve = (path: string) => NodePath.isAbsolute(path) ? path : beside(path)
+/**
+ * Settings that name files to read: in a configuration file they are relative to it, or to the working directory where
+ * only that one has such a file.
+ */
+const relative = (
+  settings: RunConfig.RunConfig,
+  file: string,
+  exists: (path: string) => boolean
+): RunConfig.RunConfig => {
+  const resolve = (path: string) => {
+    const beside = NodePath.isAbsolute(path) ? path : NodePath.join(NodePath.dirname(file), path)
+    return !exists(beside) && exists(path) ? path : beside
+  }
   const { input, replay_dir, response_format, tools } = settings
   return {
     ...settings,
@@ -54,7 +63,10 @@ export const merge = Effect.fn("Settings.merge")(function*(
   const given = Option.isSome(input) ? { ...flags, input: input.value } : flags
   if (Option.isNone(config)) return given
   const text = yield* readFile(config.value)
-  const file = relative(yield* RunConfig.decode(text, config.value), config.value)
+  const decoded = yield* RunConfig.decode(text, config.value)
+  const disk = yield* Disk.Disk
+  const file = yield* Disk.attempt("look for", config.value, () =>
+    relative(decoded, config.value, (path) => disk.stat(path) !== undefined))
   return { ...file, ...given, ...(file.var === undefined ? {} : { var: { ...file.var, ...given.var } }) }
 })
 

@@ -66,7 +66,7 @@ const readJournal = Effect.fn(function*(directory: string) {
     line++
     const entry = decodeEntry(text.slice(start, end))
     const problem = Either.isLeft(entry)
-      ? `the line is no entry: ${ParseResult.TreeFormatter.formatErrorSync(entry.left).split("\n").at(-1) ?? ""}`
+      ? `the line is no entry: ${ParseResult.ArrayFormatter.formatErrorSync(entry.left)[0]?.message ?? ""}`
       : fold.step(entry.right)
     if (problem !== undefined) return yield* new LedgerCorrupt({ path, line, problem })
     start = end + 1

@@ -70,7 +70,9 @@ export interface Booked {
   readonly attempt: number
   readonly runTag: string
   readonly rows: ReadonlyArray<number>
-  /** Whether a process waited for it. */
+  /** When a process was told of it, if one was. */
+  toldAt: number
+  /** Whether a process has gone on to wait for it. */
   isReliedOn: boolean
   readonly batch: TestBatch.TestBatch
   readonly fate: Fate
@@ -163,7 +165,10 @@ export class SimulatedProvider {
           const content = input._tag === "UploadedFile" ? this.uploads.get(input.fileId) : sent
           if (content === undefined) return Either.left(this.refused("create", 404))
           return Either.right(this.make(shard, input, content, late))
-        }),
+        }).pipe(Effect.map(({ booked, snapshot }) => {
+          booked.toldAt = this.machine.now
+          return snapshot
+        })),
       find: (tag, since, exclude) =>
         this.call(
           process,
@@ -174,11 +179,12 @@ export class SimulatedProvider {
       retrieve: (id) =>
         this.call(process, "retrieve", id, (now) =>
           Either.map(this.booked("retrieve", id), (booked) => {
-            booked.isReliedOn = true
+            this.relyOnTold()
             return this.snapshotOf(booked, now)
           })),
       list: (after) =>
         this.call(process, "list", after ?? "", (now) => {
+          this.relyOnTold()
           const listed = this.books.filter((booked) => booked.listedFrom <= now).toReversed()
           const start = listed.findIndex(({ id }) => id === after) + 1
           const page = listed.slice(start, start + behaviour.listPage)
@@ -350,7 +356,12 @@ export class SimulatedProvider {
       this.book(theirs.id, theirs, input, TestWire.readRows(content), 0)
     }
     this.hooks.trace(`${now} made ${id}`)
-    return this.snapshotOf(booked, now)
+    return { booked, snapshot: this.snapshotOf(booked, now) }
+  }
+
+  /** Whoever looks at batches goes on from all that was told before. */
+  private relyOnTold(): void {
+    for (const booked of this.books) booked.isReliedOn ||= booked.toldAt < this.machine.now
   }
 
   private book(
@@ -381,6 +392,7 @@ export class SimulatedProvider {
       attempt: shard.attempt,
       runTag: shard.runTag,
       rows: sent.map(({ row }) => row.row),
+      toldAt: Number.POSITIVE_INFINITY,
       isReliedOn: false,
       batch: plan(id, shard, input._tag === "UploadedFile" ? input.fileId : "", sent, now),
       fate,
