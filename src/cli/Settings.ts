@@ -65,8 +65,11 @@ export const merge = Effect.fn("Settings.merge")(function*(
   const text = yield* readFile(config.value)
   const decoded = yield* RunConfig.decode(text, config.value)
   const disk = yield* Disk.Disk
-  const file = yield* Disk.attempt("look for", config.value, () =>
-    relative(decoded, config.value, (path) => disk.stat(path) !== undefined))
+  const file = yield* Disk.attempt(
+    "look for",
+    config.value,
+    () => relative(decoded, config.value, (path) => disk.stat(path) !== undefined)
+  )
   return { ...file, ...given, ...(file.var === undefined ? {} : { var: { ...file.var, ...given.var } }) }
 })
 

@@ -157,7 +157,10 @@ describe("parts that do not fit together", () => {
       problem([{ rows: [[1, "a"]], content: record([1, null], "x").replace("\"error\":{", "\"mistake\":{") }], 1),
       "the result of row 1 has neither answer nor error"
     )
-    assert.include(problem([{ rows: [[1, "a"]], content: record([2, "b"], "") }], 1), "no file in parts holds a result of row 1")
+    assert.include(
+      problem([{ rows: [[1, "a"]], content: record([2, "b"], "") }], 1),
+      "no file in parts holds a result of row 1"
+    )
   })
 })
 

@@ -67,9 +67,10 @@ export class Computer {
     for (const [path, bytes] of before) {
       const synced = after.get(path)
       if (synced?.equals(bytes) === true || dice.happens(0.5)) continue
-      const isAppended = synced !== undefined && bytes.subarray(0, synced.length).equals(synced)
-      const least = isAppended ? synced.length : 0
-      const kept = bytes.subarray(0, dice.happens(0.5) ? bytes.length : dice.between(least, bytes.length))
+      // A file that was renamed was synced before: all of it is there under its new name, or nothing.
+      const isRenamed = !/\.tmp$|\.scratch$|\/rows\/|\/batch_inputs\/|\/journal\.jsonl$/u.test(path)
+      const least = isRenamed ? bytes.length : synced?.length ?? 0
+      const kept = bytes.subarray(0, dice.between(Math.min(least, bytes.length), bytes.length))
       const parents = path.split("/").slice(1, -1).map((_, index, names) => `/${names.slice(0, index + 1).join("/")}`)
       disk.makeDirectory(parents.at(-1) ?? "/")
       const handle = disk.open(path, "write")

@@ -13,10 +13,14 @@ describe("a simulation", () => {
   for (let slice = 0; slice < slices; slice++) {
     const first = slice * sliceLength + 1
     const seeds = Array.from({ length: sliceLength }, (_, index) => first + index)
-    it.effect(`of the seeds from ${first} on keeps every promise`, () =>
-      Effect.forEach(seeds, (seed) => Effect.zipRight(macrotask, Effect.sync(() => simulate(draw(seed)))), {
-        discard: true
-      }), 120_000)
+    it.effect(
+      `of the seeds from ${first} on keeps every promise`,
+      () =>
+        Effect.forEach(seeds, (seed) => Effect.zipRight(macrotask, Effect.sync(() => simulate(draw(seed)))), {
+          discard: true
+        }),
+      120_000
+    )
   }
 
   it("is the same each time that it is run with a seed, and another one with another", () => {

@@ -154,8 +154,7 @@ class Simulation {
       this.pause()
     }
     Checks.finished(computer, provider, plan.rows, { ...report.tally }, isExact(plan))
-    const diskFaults = [...this.subjects.values()].reduce((sum, subject) => sum + subject.diskFaults, 0)
-    if (computer.powerCuts === 0 && diskFaults === 0) Checks.nothingTemporary(computer)
+    if (computer.powerCuts === 0 && this.isDiskWell) Checks.nothingTemporary(computer)
     const results = computer.read("results.jsonl") ?? ""
     const failures = computer.read("failures.jsonl") ?? ""
     const anomalies = this.anomalies()
@@ -189,6 +188,11 @@ class Simulation {
   private trace(text: string): void {
     this.traceHash = hash(text, this.traceHash)
     this.options.watch?.(text)
+  }
+
+  /** Whether no operation of the disk has failed. */
+  private get isDiskWell(): boolean {
+    return [...this.subjects.values()].every(({ diskFaults }) => diskFaults === 0)
   }
 
   private calm(): void {
@@ -235,7 +239,7 @@ class Simulation {
       report ??= judged
     }
     Checks.paidOnce(this.provider)
-    Checks.batchesOnDisk(computer, this.provider)
+    Checks.batchesOnDisk(computer, this.provider, this.isDiskWell)
     Checks.wholeFiles(computer)
     return report === undefined ? undefined : this.isDone(report)
   }
