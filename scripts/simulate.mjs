@@ -36,7 +36,7 @@ const first = whole("seed", values.seed ?? "1")
 const count = whole("seeds", values.seeds ?? (values.seed === undefined ? "1000" : "1"))
 
 /** How many seeds a worker takes before another one takes its place. */
-const portion = 500
+const portion = Math.max(1, Math.min(500, Math.ceil(count / availableParallelism())))
 
 const folder = mkdtempSync(join(tmpdir(), "llm-batch-simulate-"))
 const bundle = join(folder, "command.mjs")

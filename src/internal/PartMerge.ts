@@ -98,12 +98,9 @@ export class PartMerge {
     let ended = false
     for (const reader of this.active) {
       if (reader.current?.head.row === row) reader.advance()
-      if (reader.current === undefined) {
-        reader.close()
-        ended = true
-      }
+      if (reader.current === undefined) ended = true
     }
-    if (ended) this.active = this.active.filter((reader) => reader.current !== undefined)
+    if (ended) this.closeEnded()
     return true
   }
 
@@ -111,6 +108,13 @@ export class PartMerge {
   close(): void {
     for (const reader of this.active) reader.close()
     this.active = []
+  }
+
+  /** No part is closed twice, whatever goes wrong with another one: its number may be that of another file by then. */
+  private closeEnded(): void {
+    const ended = this.active.filter((reader) => reader.current === undefined)
+    this.active = this.active.filter((reader) => reader.current !== undefined)
+    for (const reader of ended) reader.close()
   }
 
   private open(row: number): void {

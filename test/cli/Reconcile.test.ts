@@ -74,7 +74,7 @@ describe("reconcile", () => {
       assert.include(which.stderr, "error: here: of several shards it is unknown whether they were sent: 0001, 0002.")
       const wrong = yield* run(["reconcile", "here", "--shard", "0001", "--adopt", idOf(1)])
       assert.strictEqual(wrong.code, 2)
-      assert.include(wrong.stderr, `batch ${idOf(1)} counts 1 rows, and shard 0001 has 3.`)
+      assert.include(wrong.stderr, `batch ${idOf(1)} counts 1 rows, and shard 0001 counts 3.`)
       const one = yield* run(["reconcile", "here", "--shard", "0001", "--adopt", idOf(3)])
       assert.include(one.stderr, "Of 1 shard it is not known yet whether a batch was made")
       const json = yield* run(["reconcile", "here", "--adopt", idOf(1), "--json"])

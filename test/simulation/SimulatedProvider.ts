@@ -70,8 +70,8 @@ export interface Booked {
   readonly attempt: number
   readonly runTag: string
   readonly rows: ReadonlyArray<number>
-  /** When a process was told of it, if one was. */
-  toldAt: number
+  /** The process that was told of it, and when, if one was. */
+  told: { readonly process: Process; readonly at: number } | undefined
   /** Whether a process has gone on to wait for it. */
   isReliedOn: boolean
   readonly batch: TestBatch.TestBatch
@@ -166,7 +166,7 @@ export class SimulatedProvider {
           if (content === undefined) return Either.left(this.refused("create", 404))
           return Either.right(this.make(shard, input, content, late))
         }).pipe(Effect.map(({ booked, snapshot }) => {
-          booked.toldAt = this.machine.now
+          booked.told = { process, at: this.machine.now }
           return snapshot
         })),
       find: (tag, since, exclude) =>
@@ -179,12 +179,12 @@ export class SimulatedProvider {
       retrieve: (id) =>
         this.call(process, "retrieve", id, (now) =>
           Either.map(this.booked("retrieve", id), (booked) => {
-            this.relyOnTold()
+            this.relyOnTold(process)
             return this.snapshotOf(booked, now)
           })),
       list: (after) =>
         this.call(process, "list", after ?? "", (now) => {
-          this.relyOnTold()
+          this.relyOnTold(process)
           const listed = this.books.filter((booked) => booked.listedFrom <= now).toReversed()
           const start = listed.findIndex(({ id }) => id === after) + 1
           const page = listed.slice(start, start + behaviour.listPage)
@@ -359,9 +359,11 @@ export class SimulatedProvider {
     return { booked, snapshot: this.snapshotOf(booked, now) }
   }
 
-  /** Whoever looks at batches goes on from all that was told before. */
-  private relyOnTold(): void {
-    for (const booked of this.books) booked.isReliedOn ||= booked.toldAt < this.machine.now
+  /** A process that looks at batches goes on from all that it was told before. */
+  private relyOnTold(process: Process): void {
+    for (const booked of this.books) {
+      if (booked.told?.process === process && booked.told.at < this.machine.now) booked.isReliedOn = true
+    }
   }
 
   private book(
@@ -392,7 +394,7 @@ export class SimulatedProvider {
       attempt: shard.attempt,
       runTag: shard.runTag,
       rows: sent.map(({ row }) => row.row),
-      toldAt: Number.POSITIVE_INFINITY,
+      told: undefined,
       isReliedOn: false,
       batch: plan(id, shard, input._tag === "UploadedFile" ? input.fileId : "", sent, now),
       fate,
