@@ -301,7 +301,7 @@ const make = (options: Options) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function*() {
           const call = Effect.zipRight(checkNotCancelled(shard), provider.create(shard, input, bytes))
-          const answer = yield* Effect.either(restore(uploading.withPermits(1)(call)))
+          const answer = yield* Effect.either(restore(call))
           if (answer._tag === "Right") return yield* known(shard, answer.right, false)
           const error = answer.left
           if (error._tag === "DiskError") return yield* error
@@ -335,6 +335,8 @@ const make = (options: Options) =>
           yield* ledger.append(shard.directory, { _tag: "InputUploaded", shard: shard.id, input })
           return yield* create(shard, input, bytes)
         },
+        // The turn is waited for before that is written: from then on, whoever takes the run over believes in a create.
+        uploading.withPermits(1),
         Effect.catchTag("Unknown", (error) =>
           Effect.gen(function*() {
             const found = yield* reconcile(shard, account, error.detail)
