@@ -86,6 +86,31 @@ export class SubmitRefused extends Schema.TaggedError<SubmitRefused>("llm-batch/
 }
 
 /**
+ * A batch was made and is paid for, and its id could not be written into the journal. Nothing is lost by that: the
+ * journal says that a batch may have been made, and the next process looks for it before it sends anything.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BatchUnrecorded extends Schema.TaggedError<BatchUnrecorded>("llm-batch/BatchUnrecorded")(
+  "BatchUnrecorded",
+  {
+    directory: Schema.String,
+    shard: Schema.String,
+    provider: Schema.String,
+    batchId: Schema.String,
+    /** Why it could not be written. */
+    detail: Schema.String
+  }
+) {
+  override get message(): string {
+    return `${this.provider} made batch ${this.batchId} of shard ${this.shard}, which is paid for, and its id could not `
+      + `be recorded: ${this.detail} Then go on with: llm-batch resume ${this.directory}. It finds batch `
+      + `${this.batchId} at ${this.provider} again, takes it up, and pays nothing twice.`
+  }
+}
+
+/**
  * The run was cancelled before a batch was made of this shard: it is not sent.
  *
  * @since 0.1.0

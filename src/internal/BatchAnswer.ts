@@ -13,6 +13,8 @@ import { Unreadable } from "./SdkError.js"
 /** A batch as a provider describes it. */
 export interface Described {
   readonly snapshot: BatchSnapshot
+  /** Whether its time of creation is the provider's. */
+  readonly isDated: boolean
 }
 
 /** A page of batches, newest first, and what to pass on for the next. */
@@ -79,11 +81,16 @@ export const readBack = <A extends Described>(
     return [...read.values()]
   })
 
+/** Whether a batch was certainly made before a time. */
+export const isOlder = ({ isDated, snapshot }: Described, time: DateTime.Utc): boolean =>
+  isDated && DateTime.lessThan(snapshot.createdAt, time)
+
 /** Whether a page lies before a time with all that follows. A page that does not go back in time says nothing. */
 const isBefore = (batches: ReadonlyArray<Described>, time: DateTime.Utc): boolean => {
-  const first = batches[0]?.snapshot.createdAt
-  const last = batches.at(-1)?.snapshot.createdAt
-  return first !== undefined && last !== undefined && DateTime.greaterThan(first, last) && DateTime.lessThan(last, time)
+  const first = batches[0]
+  const last = batches.at(-1)
+  return first !== undefined && last !== undefined && first.isDated && isOlder(last, time)
+    && DateTime.greaterThan(first.snapshot.createdAt, last.snapshot.createdAt)
 }
 
 /** An empty string stands for nothing. */

@@ -110,5 +110,5 @@ export const downloadTimeout = 300_000
 /** Milliseconds for so many bytes at 500 kB a second. */
 export const uploadTime = (bytes: number): number => Math.ceil(bytes / 500)
 
-/** How far the provider's clock and ours may be apart. */
+/** How far the clocks of a provider's own servers may be apart. Ours has no part in it. */
 export const clockSkew = "5 minutes"

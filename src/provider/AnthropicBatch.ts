@@ -26,6 +26,7 @@ export interface DescribedBatch extends Described {
  */
 export const describe = (value: unknown, now: DateTime.Utc): DescribedBatch => {
   const { fields, id } = batchOf(value)
+  const createdAt = timeOf(fields.created_at)
   const status = statuses.get(statusOf(fields.processing_status)) ?? "in_progress"
   const counts = countsOf(fields.request_counts)
   const ended = status === "ended"
@@ -38,14 +39,14 @@ export const describe = (value: unknown, now: DateTime.Utc): DescribedBatch => {
     ending: ended ? endingOf(counts) : null,
     providerStatus: textOf(fields.processing_status) ?? "",
     counts,
-    createdAt: timeOf(fields.created_at) ?? now,
+    createdAt: createdAt ?? now,
     expiresAt: timeOf(fields.expires_at),
     endedAt: timeOf(fields.ended_at),
     inputFileId: null,
     files: resultsUrl === null ? [] : [new ResultFile({ kind: "output", reference: id })],
     problems: []
   })
-  return { snapshot, resultsUrl }
+  return { snapshot, isDated: createdAt !== null, resultsUrl }
 }
 
 /**

@@ -4,8 +4,10 @@
  * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
+import type * as Redacted from "effect/Redacted"
 import { BatchProblem, BatchSnapshot, type BatchStatus, type Ending, RequestCounts, ResultFile } from "../Batch.js"
 import { batchOf, countOf, type Described, statusOf, textOf, timeOf } from "../internal/BatchAnswer.js"
+import * as SdkError from "../internal/SdkError.js"
 import { isJsonObject, type JsonObject } from "../Request.js"
 
 /**
@@ -20,13 +22,19 @@ export interface DescribedBatch extends Described {
 }
 
 /**
- * Reads a batch out of an answer. `now` stands in for a time of creation that is missing. Throws `Unreadable`.
+ * Reads a batch out of an answer. `now` stands in for a time of creation that is missing; `key` is taken out of what the
+ * server says is wrong with the batch. Throws `Unreadable`.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const describe = (value: unknown, now: DateTime.Utc): DescribedBatch => {
+export const describe = (
+  value: unknown,
+  now: DateTime.Utc,
+  key: Redacted.Redacted | undefined
+): DescribedBatch => {
   const { fields, id } = batchOf(value)
+  const createdAt = timeOf(fields.created_at)
   const status = statusOf(fields.status)
   const ending = endings.get(status) ?? null
   const snapshot = new BatchSnapshot({
@@ -35,14 +43,18 @@ export const describe = (value: unknown, now: DateTime.Utc): DescribedBatch => {
     ending,
     providerStatus: textOf(fields.status) ?? "",
     counts: countsOf(fields.request_counts),
-    createdAt: timeOf(fields.created_at) ?? now,
+    createdAt: createdAt ?? now,
     expiresAt: timeOf(fields.expires_at),
     endedAt: ending === null ? null : endedAt(fields),
     inputFileId: textOf(fields.input_file_id),
     files: filesOf(fields),
-    problems: problemsOf(fields.errors)
+    problems: problemsOf(fields.errors, key)
   })
-  return { snapshot, metadata: isJsonObject(fields.metadata) ? fields.metadata : null }
+  return {
+    snapshot,
+    isDated: createdAt !== null,
+    metadata: isJsonObject(fields.metadata) ? fields.metadata : null
+  }
 }
 
 const endings: ReadonlyMap<string, Ending> = new Map<string, Ending>([
@@ -89,15 +101,19 @@ const filesOf = (batch: JsonObject): ReadonlyArray<ResultFile> => {
   ]
 }
 
-const problemsOf = (errors: unknown): ReadonlyArray<BatchProblem> => {
+const problemsOf = (errors: unknown, key: Redacted.Redacted | undefined): ReadonlyArray<BatchProblem> => {
+  const said = (value: unknown): string | null => {
+    const text = textOf(value)
+    return text === null ? null : SdkError.redact(text, key)
+  }
   const list = isJsonObject(errors) ? errors.data : errors
   if (!Array.isArray(list)) return []
   return list.map((item: unknown) => {
     const problem: JsonObject = isJsonObject(item) ? item : { message: item }
     const { code, line, message } = problem
     return new BatchProblem({
-      code: textOf(code),
-      message: textOf(message) ?? textOf(code) ?? "no message",
+      code: said(code),
+      message: said(message) ?? said(code) ?? "no message",
       line: typeof line === "number" && Number.isInteger(line) ? line : null
     })
   })

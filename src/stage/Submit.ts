@@ -21,6 +21,7 @@ import { createHash } from "node:crypto"
 import { Batch, type BatchSnapshot, type InputReference } from "../Batch.js"
 import * as CancelMark from "../internal/CancelMark.js"
 import * as Disk from "../internal/Disk.js"
+import * as LostBatch from "../internal/LostBatch.js"
 import { Ledger } from "../Ledger.js"
 import { type Account, Provider, type ShardBytes } from "../Provider.js"
 import { ProviderError, retryTransient } from "../ProviderError.js"
@@ -28,9 +29,16 @@ import * as RunDirectory from "../RunDirectory.js"
 import type { DiskError, LedgerCorrupt, RunLocked, RunRejected } from "../RunError.js"
 import { ShardChanged } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
-import type { ShardState } from "../RunState.js"
 import { type Shard, submitTag } from "../Shard.js"
-import { type NotSent, Refused, SubmitCancelled, SubmitRefused, SubmitUnknown, Unknown } from "../SubmitError.js"
+import {
+  BatchUnrecorded,
+  type NotSent,
+  Refused,
+  SubmitCancelled,
+  SubmitRefused,
+  SubmitUnknown,
+  Unknown
+} from "../SubmitError.js"
 
 /**
  * What can go wrong when a shard is submitted.
@@ -42,6 +50,7 @@ export type SubmitError =
   | SubmitRefused
   | SubmitUnknown
   | SubmitCancelled
+  | BatchUnrecorded
   | ProviderError
   | ShardChanged
   | RunRejected
@@ -99,8 +108,11 @@ const deferrals = { minimum: Duration.millis(100), maximum: Duration.minutes(1) 
 /** How long that can take: the providers' window, and a grace. */
 const longestDeferral = Duration.hours(25)
 
-/** How long the provider's clock may be behind ours. */
-const clockSkew = Duration.minutes(5)
+/** For how long the newest batch of the provider's list tells its time: an old one makes a look go back further. */
+const newestLasts = Duration.minutes(10)
+
+/** Milliseconds on a clock that nobody can set: from one time to another it tells what really passed. */
+const elapsing = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 const make = (options: Options) =>
   Effect.gen(function*() {
@@ -112,6 +124,22 @@ const make = (options: Options) =>
     const deferral = Duration.clamp(settleTime, deferrals)
     const tries = options.tries ?? 6
     const uploading = yield* Effect.makeSemaphore(uploadsAtATime)
+
+    const [newestListed, forgetNewest] = yield* Effect.cachedInvalidateWithTTL(
+      Effect.map(retryTransient(2)(provider.list(null)), ({ batches }) => {
+        const [first, ...others] = batches.map(({ createdAt }) => createdAt)
+        return first === undefined ? undefined : others.reduce<DateTime.Utc>(DateTime.max, first)
+      }),
+      newestLasts
+    )
+
+    /**
+     * A time that the provider's own clock has shown: no batch that is made from now on is older, whatever our clock says.
+     * Where rows are uploaded, the answer to that tells it. Without it, a look goes through all batches.
+     */
+    const newestTime: Effect.Effect<DateTime.Utc | undefined> = provider.capabilities.upload
+      ? Effect.succeed(undefined)
+      : newestListed.pipe(Effect.tapError(() => forgetNewest), Effect.orElseSucceed(() => undefined))
 
     const backoff = Schedule.exponential("1 second", 2).pipe(
       Schedule.modifyDelay((_, delay) => Duration.min(delay, Duration.minutes(1))),
@@ -207,7 +235,17 @@ const make = (options: Options) =>
     const known = (shard: Shard, snapshot: BatchSnapshot, adopted: boolean) =>
       Effect.gen(function*() {
         // Between the provider's answer and the journal nothing may come: this is the id of something paid for.
-        yield* ledger.append(shard.directory, { _tag: "BatchCreated", shard: shard.id, snapshot, adopted })
+        yield* ledger.append(shard.directory, { _tag: "BatchCreated", shard: shard.id, snapshot, adopted }).pipe(
+          Effect.mapError((error) =>
+            new BatchUnrecorded({
+              directory: shard.directory,
+              shard: shard.id,
+              provider: provider.name,
+              batchId: snapshot.id,
+              detail: error.message
+            })
+          )
+        )
         const batch = new Batch({ shard, snapshot })
         const { tell } = yield* Progress
         tell({ _tag: "BatchCreated", batch, adopted })
@@ -224,18 +262,19 @@ const make = (options: Options) =>
 
     /** The batches that are known to be those of other shards, as of now. */
     const othersThan = (shard: Shard) =>
-      Effect.map(stateOf(shard), ({ shards }) =>
-        new Set(
-          [...shards.values()].flatMap((other: ShardState) =>
-            other.snapshot !== null && other.shard.id !== shard.id ? [other.snapshot.id] : []
-          )
-        ))
+      Effect.map(stateOf(shard), ({ shards }) => LostBatch.knownOthers(shards, shard))
 
     /**
      * Looks for the batch of a create without a clear answer. `None` only when there certainly is none: the list was
-     * read under the same account, the settle time after the call ended.
+     * read under the same account, when the settle time had passed since the call ended. A call of an earlier process
+     * counts as ended just now: the times in the journal are those of a clock that may have been set since.
      */
-    const reconcile = Effect.fn("Submit.reconcile")(function*(shard: Shard, account: Account, detail: string) {
+    const reconcile = Effect.fn("Submit.reconcile")(function*(
+      shard: Shard,
+      account: Account,
+      detail: string,
+      endedAt: number
+    ) {
       const { state } = yield* stateOf(shard)
       if (state.intent === null) return Option.none<BatchSnapshot>()
       const unknown = (candidates: ReadonlyArray<string>, why: string) =>
@@ -249,8 +288,11 @@ const make = (options: Options) =>
       if (!Equal.equals(state.intent.account, account)) {
         return yield* unknown([], "it was submitted under another account, whose batches this one cannot see")
       }
-      const since = DateTime.subtractDuration(state.intent.at, clockSkew)
-      const look = Effect.flatMap(othersThan(shard), (others) => provider.find(submitTag(shard), since, others)).pipe(
+      const rows = yield* LostBatch.rowsOf(shard)
+      const look = Effect.flatMap(
+        othersThan(shard),
+        (others) => provider.find(submitTag(shard), LostBatch.notBefore(state), others, (row) => rows.has(row))
+      ).pipe(
         retryTransient(tries),
         // Without a list nobody can tell; only a key that is not taken may be put right.
         Effect.mapError((error) =>
@@ -260,19 +302,14 @@ const make = (options: Options) =>
             : error
         )
       )
-      // A run that was killed does not know when its call ended: it counts from now.
-      const endedAt = state.unansweredAt === null
-        ? yield* Clock.currentTimeMillis
-        : DateTime.toEpochMillis(state.unansweredAt)
 
       const settled = Effect.gen(function*() {
-        const now = yield* Clock.currentTimeMillis
-        const remaining = Duration.millis(Math.max(0, endedAt + Duration.toMillis(settleTime) - now))
-        yield* wait(shard, remaining, detail)
+        const passed = Duration.millis(Math.max(0, (yield* elapsing) - endedAt))
+        yield* wait(shard, Duration.subtract(settleTime, passed), detail)
         return yield* look
       })
 
-      const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(longestDeferral)
+      const deadline = (yield* elapsing) + Duration.toMillis(longestDeferral)
       let known = ""
       for (;;) {
         const first = yield* look
@@ -290,7 +327,7 @@ const make = (options: Options) =>
         }
         // Their results tell whose they are, when they have ended. The rest of the run goes on meanwhile.
         const isOver = finding.candidates.every((candidate) => candidate.ending !== null)
-        if (isOver || (yield* Clock.currentTimeMillis) >= deadline) return yield* unknown(candidates, detail)
+        if (isOver || (yield* elapsing) >= deadline) return yield* unknown(candidates, detail)
         const pause = Duration.min(deferral, Duration.max(settleTime, Duration.seconds(1)))
         yield* wait(shard, pause, `may be ${candidates.join(" or ")}: ${detail}`)
       }
@@ -323,10 +360,17 @@ const make = (options: Options) =>
       const bytes = yield* bytesOf(shard)
 
       if (state.status === "uploaded" || state.status === "unanswered") {
-        const found = yield* reconcile(shard, account, "an earlier create call has no recorded answer")
+        const detail = "an earlier create call has no recorded answer"
+        const found = yield* reconcile(shard, account, detail, yield* elapsing)
         if (Option.isSome(found)) return yield* known(shard, found.value, true)
       }
-      yield* ledger.append(shard.directory, { _tag: "SubmitIntended", shard: shard.id, account })
+      const newest = yield* newestTime
+      yield* ledger.append(shard.directory, {
+        _tag: "SubmitIntended",
+        shard: shard.id,
+        account,
+        ...(newest === undefined ? {} : { notBefore: newest })
+      })
       const sameAccount = state.intent !== null && Equal.equals(state.intent.account, account)
       const uploaded = sameAccount ? state.input : null
       const fresh = uploading.withPermits(1)(Effect.zipRight(checkNotCancelled(shard), upload(shard, bytes)))
@@ -339,7 +383,7 @@ const make = (options: Options) =>
         uploading.withPermits(1),
         Effect.catchTag("Unknown", (error) =>
           Effect.gen(function*() {
-            const found = yield* reconcile(shard, account, error.detail)
+            const found = yield* reconcile(shard, account, error.detail, yield* elapsing)
             if (Option.isSome(found)) return yield* known(shard, found.value, true)
             const { retryAfterMillis } = error
             if (retryAfterMillis !== null) {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, ConfigProvider, DateTime, Effect, Layer, Redacted, Stream } from "effect"
+import { Chunk, ConfigProvider, DateTime, Effect, Layer, Redacted, Stream, TestClock } from "effect"
 import { BatchSnapshot, RequestCounts, ResultFile } from "../../src/Batch.js"
 import * as Provider from "../../src/Provider.js"
 import * as Anthropic from "../../src/provider/Anthropic.js"
@@ -166,6 +166,22 @@ describe("Anthropic", () => {
         const wrongUrl = yield* account({ apiKey: Redacted.make(key), baseUrl: "ftp://u:pw@example.com" })
         assert.strictEqual(wrongUrl.reason, "refused")
         assert.notInclude(wrongUrl.message, "pw")
+        assert.strictEqual(
+          wrongUrl.message,
+          "anthropic: use the account: the base URL is not an http or https URL: check ANTHROPIC_BASE_URL. "
+            + "Correct that, and give the same command again."
+        )
+      }))
+
+    it.effect("takes a base URL with the version at its end, which other tools want", () =>
+      Effect.gen(function*() {
+        for (const baseUrl of ["https://gw.example.com/claude/v1", "https://gw.example.com/claude/v1/"]) {
+          const { fetch, sent } = scripted(page([]))
+          const provider = Anthropic.make({ apiKey: Redacted.make(key), fetch, baseUrl })
+          yield* provider.list(null)
+          assert.strictEqual(only(sent).url, "https://gw.example.com/claude/v1/messages/batches?limit=1000")
+          assert.strictEqual((yield* provider.account("salt")).baseUrl, "https://gw.example.com/claude")
+        }
       }))
   })
 
@@ -559,17 +575,17 @@ describe("Anthropic", () => {
       runTag: "mine",
       shard: "0001",
       sha256: "0".repeat(64),
-      rows: 3,
-      firstRow: 1,
-      lastRow: 20
+      rows: 3
     })
+    /** The rows of the shard: those of another lie between them. */
+    const holds = (row: number) => [1, 4, 17].includes(row)
     const since = utc("2026-11-20T10:00:00Z")
     const results = (customId: string) =>
       new Response(`${JSON.stringify({ custom_id: customId, result: { type: "expired" } })}\n`)
     const find = (script: ReadonlyArray<Response>, exclude: ReadonlyArray<string> = []) =>
       Effect.gen(function*() {
         const { provider, sent } = setup(...script)
-        const finding = yield* provider.find(tag, since, new Set(exclude))
+        const finding = yield* provider.find(tag, since, new Set(exclude), holds)
         assert.strictEqual(sent.length, script.length)
         switch (finding._tag) {
           case "Absent":
@@ -603,14 +619,25 @@ describe("Anthropic", () => {
         const more = (id: string) =>
           page([wire(id, { created_at: "2026-11-20T10:20:00Z" })], { has_more: true, last_id: id })
         const { provider } = setup(more("a"), more("b"), more("a"), more("b"))
-        const error = yield* Effect.flip(provider.find(tag, since, new Set()))
+        const error = yield* Effect.flip(provider.find(tag, since, new Set(), holds))
         assert.strictEqual(error.reason, "unexpected")
       }))
 
-    it.effect("allows for clocks that are five minutes apart", () =>
+    it.effect("allows for servers whose clocks are five minutes apart", () =>
       Effect.gen(function*() {
         const skewed = wire("b", { created_at: "2026-11-20T09:55:01Z" })
         assert.deepStrictEqual(yield* find([page([skewed])]), ["b"])
+      }))
+
+    it.effect("has no use for our own clock, however wrong it is", () =>
+      Effect.gen(function*() {
+        const undated = wire("undated", { created_at: null })
+        for (const ours of ["2020-01-01T00:00:00Z", "2026-11-19T10:00:00Z", "2026-11-21T10:00:00Z"]) {
+          yield* TestClock.setTime(Date.parse(ours))
+          assert.deepStrictEqual(yield* find([page([wire("b")])]), ["b"])
+          assert.deepStrictEqual(yield* find([page([undated])]), ["undated"])
+          assert.strictEqual(yield* find([page([wire("old", { created_at: "2026-11-20T09:00:00Z" })])]), "absent")
+        }
       }))
 
     it.effect("cannot prove a batch that is running", () =>
@@ -627,6 +654,13 @@ describe("Anthropic", () => {
           yield* find([page([ended("b1"), ended("b2")]), results("other-1"), results("mine-1")]),
           "b2"
         )
+      }))
+
+    it.effect("does not take a batch of as many rows that lie between its own", () =>
+      Effect.gen(function*() {
+        const interleaved = () => [page([ended("b1"), ended("b2")]), results("mine-2"), results("mine-4")]
+        assert.strictEqual(yield* find(interleaved()), "b2")
+        assert.strictEqual(yield* find([page([ended("b1")]), results("mine-2")]), "absent")
       }))
 
     it.effect("names all that are left", () =>
@@ -665,7 +699,7 @@ describe("Anthropic", () => {
     it.effect("fails when the list cannot be read", () =>
       Effect.gen(function*() {
         const { provider } = setup(anthropicError(503, "api_error", "down"))
-        assert.strictEqual((yield* Effect.flip(provider.find(tag, since, new Set()))).reason, "unreachable")
+        assert.strictEqual((yield* Effect.flip(provider.find(tag, since, new Set(), holds))).reason, "unreachable")
       }))
   })
 

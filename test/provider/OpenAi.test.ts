@@ -4,6 +4,8 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import { onTestFinished, vi } from "vitest"
 import type { BatchSnapshot } from "../../src/Batch.js"
 import { HttpTransportError } from "../../src/internal/HttpTransport.js"
 import { Provider } from "../../src/Provider.js"
@@ -183,6 +185,16 @@ describe("upload", () => {
       assert.strictEqual(seen[0]?.headers.get("authorization"), `Bearer ${canary}`)
     }))
 
+  it.effect("keeps when the file came there by the provider's clock, before which no batch of it was made", () =>
+    Effect.gen(function*() {
+      const { provider } = make(() => json({ id: "file-1", object: "file", created_at: 1795161600 }))
+      assert.deepStrictEqual(yield* provider.upload(shard, bytes), {
+        _tag: "UploadedFile",
+        fileId: "file-1",
+        createdAt: DateTime.unsafeMake("2026-11-20T08:00:00Z")
+      })
+    }))
+
   it.effect("fails with the disk's error when the disk fails, and closes what it read", () =>
     Effect.gen(function*() {
       const { provider } = make(() => json({ id: "file-1" }))
@@ -234,6 +246,23 @@ describe("create", () => {
         output_expires_after: { anchor: "created_at", seconds: 7200 }
       })
     }))
+
+  it("whose answer trickles is unknown", async () => {
+    // The SDK is loaded in time that is not the test's.
+    const { provider } = make((request) =>
+      request.method === "GET" ? json(batch()) : new Response(
+        new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from("{")) })
+      )
+    )
+    await Effect.runPromise(provider.retrieve("batch_1"))
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+    onTestFinished(() => void vi.useRealTimers())
+    const created = Effect.runPromise(Effect.flip(provider.create(shard, uploaded, bytes)))
+    await vi.advanceTimersByTimeAsync(120_000)
+    const error = await created
+    assert.strictEqual(error._tag, "Unknown")
+    assert.include(error.message, "did not come to its end within 60 seconds")
+  })
 
   it.effect("tells what a failure means for the money, in one request", () =>
     Effect.gen(function*() {
@@ -447,7 +476,7 @@ describe("find", () => {
     server: ReturnType<typeof make>,
     exclude: ReadonlyArray<string> = []
   ) =>
-    Effect.map(server.provider.find(tag, since, new Set(exclude)), (finding) =>
+    Effect.map(server.provider.find(tag, since, new Set(exclude), () => false), (finding) =>
       finding._tag === "Found"
         ? `Found ${finding.snapshot.id}`
         : finding._tag === "Ambiguous"
@@ -457,7 +486,7 @@ describe("find", () => {
   const other = (id: string, time: string) =>
     batch({ id, created_at: at(time), metadata: { ...metadata, llm_batch_shard: "0002" } })
 
-  it.effect("reads on until before the intent, clock skew allowed for", () =>
+  it.effect("reads on until before the intent, servers whose clocks differ allowed for", () =>
     Effect.gen(function*() {
       const server = serving(
         other("b9", "09:00:00"),
@@ -478,6 +507,16 @@ describe("find", () => {
       assert.strictEqual(yield* found(serving(other("b1", "08:00:10"))), "Absent")
       assert.strictEqual(yield* found(serving(batch({ id: "b1", created_at: at("07:50:00") }))), "Absent")
       assert.strictEqual(yield* found(serving(batch({ id: "b1" })), ["b1"]), "Absent")
+    }))
+
+  it.effect("has no use for our own clock, however wrong it is", () =>
+    Effect.gen(function*() {
+      for (const ours of ["2020-01-01T00:00:00Z", "2026-11-19T08:00:00Z", "2026-11-21T08:00:00Z"]) {
+        yield* TestClock.setTime(Date.parse(ours))
+        assert.strictEqual(yield* found(serving(batch({ id: "b1", created_at: at("08:00:00") }))), "Found b1")
+        assert.strictEqual(yield* found(serving(batch({ id: "b1", created_at: null }))), "Found b1")
+        assert.strictEqual(yield* found(serving(batch({ id: "b1", created_at: at("07:50:00") }))), "Absent")
+      }
     }))
 
   it.effect("is ambiguous when several are, or one is not proved to be", () =>

@@ -5,8 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import type { Batch } from "llm-batch/Batch"
+import { type Batch, BatchSnapshot } from "llm-batch/Batch"
 import { Ledger } from "llm-batch/Ledger"
 import { Pipeline } from "llm-batch/Pipeline"
 import * as Provider from "llm-batch/Provider"
@@ -212,8 +213,8 @@ describe("a create", () => {
         ...faulty([LostAnswer({ status: null })]),
         wrap: (provider) => ({
           ...provider,
-          find: (tag, since, exclude) =>
-            Effect.map(provider.find(tag, since, exclude), (finding) =>
+          find: (tag, since, exclude, holds) =>
+            Effect.map(provider.find(tag, since, exclude, holds), (finding) =>
               finding._tag === "Found"
                 ? Provider.Finding.Ambiguous({ candidates: [finding.snapshot, finding.snapshot] })
                 : finding)
@@ -254,9 +255,9 @@ describe("a create", () => {
         ...faulty([Fault.None(), LostAnswer({ status: null })]),
         wrap: (provider) => ({
           ...provider,
-          find: (tag, since, exclude) => {
+          find: (tag, since, exclude, holds) => {
             excluded = [...exclude]
-            return provider.find(tag, since, exclude)
+            return provider.find(tag, since, exclude, holds)
           }
         })
       }, 2)
@@ -271,23 +272,287 @@ describe("a create", () => {
       assert.deepStrictEqual(batches.map((batch: Batch) => batch.id), ["batch-1", "batch-2"])
       assert.deepStrictEqual(excluded, ["batch-1"])
     }))
+})
 
-  it.effect("looks back past the intent by as much as two clocks may differ", () =>
-    Effect.gen(function*() {
-      let since: number | undefined
-      const world = yield* built({
-        ...faulty([LostAnswer({ status: null })]),
-        wrap: (provider) => ({
-          ...provider,
-          find: (tag, from, exclude) => {
-            since = DateTime.toEpochMillis(from)
-            return provider.find(tag, from, exclude)
+/**
+ * The scripted provider as one whose batches bear no tag, and whose clock shows another time than ours: batches are
+ * found by their number of rows and, when they have ended, by the row of their first result.
+ */
+const withoutTags = (ahead: number) => {
+  const since: Array<string> = []
+  const theirs = (snapshot: BatchSnapshot) =>
+    new BatchSnapshot({ ...snapshot, createdAt: DateTime.add(snapshot.createdAt, { millis: ahead }) })
+  const wrap = (provider: Provider.Service): Provider.Service => ({
+    ...provider,
+    capabilities: { ...provider.capabilities, tags: false, upload: false },
+    create: (...args) => Effect.map(provider.create(...args), theirs),
+    list: (after) => Effect.map(provider.list(after), ({ batches, next }) => ({ batches: batches.map(theirs), next })),
+    find: (tag, from, exclude, holds) =>
+      Effect.gen(function*() {
+        since.push(DateTime.formatIso(from))
+        const { batches } = yield* provider.list(null)
+        const possible = batches.map(theirs).filter((batch) =>
+          DateTime.greaterThanOrEqualTo(batch.createdAt, from) && !exclude.has(batch.id)
+          && batch.counts.total === tag.rows
+        )
+        const certain: Array<BatchSnapshot> = []
+        const open: Array<BatchSnapshot> = []
+        for (const batch of possible) {
+          const [file] = batch.files
+          if (file === undefined) open.push(batch)
+          else {
+            const blocks = yield* Stream.runCollect(provider.download(file))
+            const id = /"custom_id":"[^"]*-(\d+)"/.exec(Buffer.concat([...blocks]).toString())?.[1]
+            if (holds(Number(id))) certain.push(batch)
           }
+        }
+        const [snapshot] = certain
+        if (snapshot !== undefined) return Provider.Finding.Found({ snapshot })
+        return open.length === 0 ? Provider.Finding.Absent() : Provider.Finding.Ambiguous({ candidates: open })
+      })
+  })
+  return { wrap, since }
+}
+
+const hour = 3_600_000
+
+describe("at a provider without tags", () => {
+  it.effect("two shards whose rows lie between each other's get their own batches, both in doubt", () =>
+    Effect.gen(function*() {
+      const { wrap } = withoutTags(0)
+      const world = yield* World.make({
+        ...faulty([LostAnswer({ status: null }), LostAnswer({ status: null })]),
+        wrap: (provider) => ({
+          ...wrap(provider),
+          limits: { ...provider.limits, oneModelPerBatch: true }
         })
       })
-      yield* TestClock.setTime(1_000_000)
-      yield* world.inProcess(submit, 0)
-      assert.strictEqual(since, 700_000)
+      const rows = Array.from({ length: 6 }, (_, index) => ({
+        prompt: `row ${index + 1}`,
+        model: index % 2 === 0 ? "even" : "odd"
+      }))
+      const report = yield* world.inProcess(
+        Effect.flatMap(Pipeline, (pipeline) => pipeline.run(Source.fromRows(rows), { directory: World.directory })),
+        "30 hours"
+      )
+      assert.strictEqual(report.tally?.succeeded, 6)
+      const taken = world.journal().flatMap((entry) =>
+        entry._tag === "BatchCreated"
+          ? [`${String(entry["shard"])} ${/batch-\d/.exec(JSON.stringify(entry))?.[0]}`]
+          : []
+      )
+      const made = (yield* batchesOf(world)).map((shard, index) => `${shard} batch-${index + 1}`)
+      assert.deepStrictEqual(taken.toSorted(), made.toSorted())
+      assert.lengthOf(made, 2)
+    }))
+
+  const submitNth = (id: string) =>
+    Effect.gen(function*() {
+      const shard = (yield* (yield* Ledger).open(World.directory)).shards.get(id)?.shard
+      if (shard === undefined) return yield* Effect.dieMessage("there is no shard")
+      return yield* (yield* Submit).submit(shard)
+    })
+
+  for (const ahead of [-24 * hour, -hour, 0, hour, 24 * hour]) {
+    it.effect(`a batch is found when the clock there is ${ahead / hour} hours ahead of ours`, () =>
+      Effect.gen(function*() {
+        const { since, wrap } = withoutTags(ahead)
+        const world = yield* built({ ...faulty([Fault.None(), Fault.Hanging()]), wrap }, 2)
+        yield* TestClock.setTime(Date.parse("2026-11-20T12:00:00Z"))
+        yield* world.inProcess(submitNth("0001"), "5 minutes")
+        const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(submitNth("0002")), world.layer))
+        yield* TestClock.adjust("5 minutes")
+        world.memory.crash()
+        yield* Fiber.interrupt(fiber)
+        const batch = yield* world.inProcess(submitNth("0002"), "3 hours")
+        assert.strictEqual(batch.id, "batch-2")
+        assert.deepStrictEqual(yield* batchesOf(world), ["0001", "0002"])
+        assert.deepStrictEqual(
+          [...new Set(since)],
+          [new Date(Date.parse("2026-11-20T12:00:00Z") + ahead).toISOString()]
+        )
+      }))
+  }
+
+  it.effect("a look goes back to the newest batch that was there before the intent, by the time there", () =>
+    Effect.gen(function*() {
+      const { since, wrap } = withoutTags(-24 * hour)
+      const world = yield* built({ ...faulty([Fault.None(), LostAnswer({ status: null })]), wrap }, 2)
+      yield* TestClock.setTime(Date.parse("2026-11-20T12:00:00Z"))
+      yield* world.inProcess(submitNth("0001"), "1 hour")
+      yield* world.inProcess(submitNth("0002"), "3 hours")
+      assert.deepStrictEqual([...new Set(since)], ["2026-11-19T12:00:00.000Z"])
+      assert.deepStrictEqual(yield* batchesOf(world), ["0001", "0002"])
+    }))
+
+  it.effect("whose list cannot be had before a create, a look goes through all there is", () =>
+    Effect.gen(function*() {
+      const { since, wrap } = withoutTags(0)
+      const world = yield* built({
+        script: {
+          faults: { create: [LostAnswer({ status: null })], list: [Fault.Failing({ reason: "refused" })] }
+        },
+        wrap
+      })
+      yield* world.inProcess(submit, "3 hours")
+      assert.deepStrictEqual([...new Set(since)], ["1970-01-01T00:00:00.000Z"])
+      assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+    }))
+})
+
+describe("the settle time", () => {
+  /** A clock that somebody sets while it runs; sleeps take as long as they take. */
+  const settable = Effect.gen(function*() {
+    const clock = yield* Clock.clockWith(Effect.succeed)
+    const set = { by: 0 }
+    const wall: Clock.Clock = {
+      ...clock,
+      [Clock.ClockTypeId]: Clock.ClockTypeId,
+      sleep: (duration) => clock.sleep(duration),
+      currentTimeNanos: clock.currentTimeNanos,
+      unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+      unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() + set.by,
+      currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + set.by)
+    }
+    return { set, wall }
+  })
+
+  for (const jump of [-24 * hour, -30_000, 30_000, 24 * hour]) {
+    it.effect(`passes before a shard is sent again, though the clock is set by ${jump} ms meanwhile`, () =>
+      Effect.gen(function*() {
+        const { set, wall } = yield* settable
+        const begun = 48 * hour
+        const creates: Array<number> = []
+        const world = yield* built({
+          ...faulty([Unanswered({ status: 503 })]),
+          wrap: (provider) => ({
+            ...provider,
+            create: (...args) =>
+              Effect.zipRight(
+                Effect.map(Clock.currentTimeNanos, (nanos) => creates.push(Number(nanos / 1_000_000n) - begun)),
+                provider.create(...args)
+              ),
+            // The clock is set while the first look is under way.
+            find: (...args) => Effect.delay(provider.find(...args), "20 seconds")
+          })
+        })
+        yield* TestClock.setTime(begun)
+        const fiber = yield* Effect.fork(Effect.withClock(Effect.provide(Effect.scoped(submit), world.layer), wall))
+        yield* TestClock.adjust("10 seconds")
+        set.by = jump
+        yield* TestClock.adjust("5 minutes")
+        yield* Fiber.join(fiber)
+        assert.lengthOf(creates, 2)
+        assert.isAtLeast(creates[1] ?? 0, 60_000)
+        assert.isAtMost(creates[1] ?? 0, 85_000)
+        assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+      }))
+  }
+
+  for (const jump of [-24 * hour, 24 * hour]) {
+    it.effect(`passes anew in a process that begins when the clock was set by ${jump / hour} hours`, () =>
+      Effect.gen(function*() {
+        const world = yield* built(faulty([Unanswered({ status: 503 })]))
+        yield* TestClock.setTime(48 * hour)
+        const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(submit), world.layer))
+        yield* TestClock.adjust("1 second")
+        world.memory.crash()
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(submitted(world), ["SubmitIntended", "InputUploaded", "CreateUnanswered"])
+        yield* TestClock.setTime(48 * hour + jump)
+        yield* world.inProcess(submit, "5 minutes")
+        const times = (yield* world.test.calls).map(({ at, operation }) => [operation, at - 48 * hour - jump])
+        assert.deepStrictEqual(times.slice(3), [["find", 0], ["find", 60_000], ["create", 60_000]])
+        assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+      }))
+  }
+})
+
+describe("a disk that is full when the id of a paid batch is to be written", () => {
+  const message = "test made batch batch-1 of shard 0001, which is paid for, and its id could not be recorded: "
+    + "/runs/one/journal.jsonl: cannot append to: no space left on device, write (ENOSPC). "
+    + "Free some space, then go on with the same command. Then go on with: llm-batch resume /runs/one. "
+    + "It finds batch batch-1 at test again, takes it up, and pays nothing twice."
+
+  it.effect("names the batch and the way on, which pays nothing twice", () =>
+    Effect.gen(function*() {
+      const world: World.World = yield* built({
+        wrap: (provider) => ({
+          ...provider,
+          create: (...args) =>
+            Effect.tap(
+              provider.create(...args),
+              () => Effect.sync(() => world.memory.failOnce({ operation: "write", count: 1, code: "ENOSPC" }))
+            )
+        })
+      })
+      const error = failureOf(yield* world.inProcess(Effect.either(submit), 0))
+      assert.strictEqual(error._tag, "BatchUnrecorded")
+      assert.strictEqual(error.message, message)
+      assert.deepStrictEqual(submitted(world), ["SubmitIntended", "InputUploaded"])
+      const batch = yield* world.inProcess(submit, 0)
+      assert.strictEqual(batch.id, "batch-1")
+      assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+    }))
+})
+
+describe("a cancelled run", () => {
+  const cancelled = (world: World.World) => {
+    const handle = world.memory.disk.open("/runs/one/cancel", "write")
+    handle.sync()
+    handle.close()
+    world.memory.disk.syncDirectory("/runs/one")
+  }
+
+  it.effect("does not send a shard again that is settled as absent after the cancel", () =>
+    Effect.gen(function*() {
+      const world: World.World = yield* built({
+        ...faulty([Unanswered({ status: 503 })]),
+        wrap: (provider) => ({
+          ...provider,
+          find: (...args) => Effect.tap(provider.find(...args), () => Effect.sync(() => cancelled(world)))
+        })
+      })
+      const error = failureOf(yield* world.inProcess(Effect.either(submit), "1 hour"))
+      assert.strictEqual(error._tag, "SubmitCancelled")
+      assert.deepStrictEqual(yield* operations(world), ["upload", "create", "find", "find"])
+      const later = failureOf(yield* world.inProcess(Effect.either(submit), "1 hour"))
+      assert.strictEqual(later._tag, "SubmitCancelled")
+      assert.deepStrictEqual(yield* batchesOf(world), [])
+    }))
+
+  it.effect("of which a process died in the create takes the batch up, and cancels it at once", () =>
+    Effect.gen(function*() {
+      const world = yield* built(faulty([Fault.Hanging()]))
+      const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(submit), world.layer))
+      yield* TestClock.adjust(0)
+      world.memory.crash()
+      yield* Fiber.interrupt(fiber)
+      cancelled(world)
+      const report = yield* world.inProcess(
+        Effect.flatMap(Pipeline, (pipeline) => pipeline.resume(World.directory)),
+        "5 hours"
+      )
+      assert.deepStrictEqual((yield* operations(world)).slice(0, 4), ["upload", "create", "find", "cancel"])
+      assert.strictEqual(report.tally?.cancelled, 1)
+      assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+    }))
+
+  it.effect("whose batch is being made at that instant makes it, and cancels it at once", () =>
+    Effect.gen(function*() {
+      const world: World.World = yield* built({
+        wrap: (provider) => ({
+          ...provider,
+          create: (...args) => Effect.zipRight(Effect.sync(() => cancelled(world)), provider.create(...args))
+        })
+      }, 2)
+      const report = yield* world.inProcess(
+        Effect.flatMap(Pipeline, (pipeline) => pipeline.resume(World.directory, { maxConcurrentJobs: 1 })),
+        "5 hours"
+      )
+      assert.deepStrictEqual((yield* operations(world)).slice(0, 3), ["upload", "create", "cancel"])
+      assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+      assert.strictEqual(report.tally?.cancelled, 2)
     }))
 })
 
