@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -302,6 +303,78 @@ describe("the journal", () => {
       assert.include(yield* damaged(2, ""), `${journalPath}:2: the journal is damaged: `)
     }))
 
+  for (
+    const [what, order, problem] of [
+      [
+        "results before the end of their batch",
+        [0, 1, 2, 3, 7, 10],
+        "results of shard 0001 come before its batch ended"
+      ],
+      ["answers before results", [0, 1, 2, 3, 7, 9, 11], "shard 0001 is normalised before its results came"],
+      ["an end before a batch", [0, 1, 2, 3, 9], "batch batch-1 was not made of shard 0001"],
+      ["a look before a batch", [0, 1, 2, 3, 8], "batch batch-1 was not made of shard 0001"],
+      ["a create after the batch", [0, 1, 2, 3, 7, 3], "shard 0001 is sent again, and batch batch-1 was made of it"],
+      ["files deleted before the end", [0, 1, 2, 3, 7, 12], "files of shard 0001 are deleted before its batch ended"],
+      ["an end before the build", [0, 13], "the run is finished before it was built"]
+    ] as const
+  ) {
+    it.effect(`that tells of ${what} is named, with the line`, () =>
+      Effect.gen(function*() {
+        const { inProcess, read, write } = onDisk()
+        yield* inProcess(Effect.zipRight(create, appendAll(life)))
+        const [first, ...lines] = read("journal.jsonl").trimEnd().split("\n")
+        write("journal.jsonl", [first, ...order.map((index) => lines[index])].map((line) => `${line}\n`).join(""))
+        assert.include(
+          yield* messageOf(inProcess(open)),
+          `${journalPath}:${order.length + 1}: the journal is damaged: ${problem}.`
+        )
+      }))
+  }
+
+  it.effect("that tells of a second batch of a shard is named, with the line", () =>
+    Effect.gen(function*() {
+      const { inProcess, read, write } = onDisk()
+      yield* inProcess(Effect.zipRight(create, appendAll(life.slice(0, 8))))
+      const text = read("journal.jsonl")
+      write("journal.jsonl", text + text.trimEnd().split("\n").at(-1)?.replace("batch-1", "batch-2") + "\n")
+      assert.include(
+        yield* messageOf(inProcess(open)),
+        `${journalPath}:10: the journal is damaged: a second batch batch-2 is made of shard 0001, after batch-1.`
+      )
+    }))
+
+  it.effect("in which a byte of a text broke is named too, and not taken for one that another process has written to", () =>
+    Effect.gen(function*() {
+      const { inProcess, memory, read } = onDisk()
+      yield* inProcess(Effect.zipRight(create, appendAll(life.slice(0, 6))))
+      const bytes = Buffer.from(read("journal.jsonl"))
+      const broken = bytes.indexOf("file-1")
+      bytes[broken] = 0xff
+      const handle = memory.disk.open(journalPath, "write")
+      handle.write(bytes, 0, bytes.length)
+      handle.close()
+      const line = bytes.subarray(0, broken).toString().split("\n").length
+      assert.include(
+        yield* messageOf(inProcess(open)),
+        `${journalPath}:${line}: the journal is damaged: the line is not UTF-8.`
+      )
+    }))
+
+  it.effect("cannot be where no directory can be", () =>
+    Effect.gen(function*() {
+      const { inProcess, memory, write } = onDisk()
+      memory.disk.makeDirectory(directory)
+      write("file", "text")
+      const below = `${directory}/file/run`
+      const begin = Effect.flatMap(Ledger.Ledger, (ledger) => ledger.create(below, description))
+      const error = yield* Effect.flip(inProcess(begin))
+      assert.strictEqual(error._tag, "RunRejected")
+      assert.include(error.message, `${below}: there can be no directory here: not a directory`)
+      assert.include(error.message, "Name another one with --run-dir.")
+      const opening = Effect.flatMap(Ledger.Ledger, (ledger) => ledger.open(below))
+      assert.include(yield* messageOf(inProcess(opening)), `${below}: there is no run here`)
+    }))
+
   it.effect("of nothing is a run that never began", () =>
     Effect.gen(function*() {
       const { inProcess, memory, write } = onDisk()
@@ -436,6 +509,31 @@ describe("the manifest", () => {
         assert.strictEqual(JSON.parse(read("manifest.json")).status, "building")
       }))
       assert.strictEqual(JSON.parse(read("manifest.json")).status, "finished")
+    }))
+
+  it.effect("is written though the clock is set back a day", () =>
+    Effect.gen(function*() {
+      const { inProcess, read } = onDisk()
+      const clock = yield* Effect.clock
+      const day = 24 * 60 * 60 * 1000
+      const setBack: Clock.Clock = {
+        ...clock,
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        sleep: (duration) => clock.sleep(duration),
+        currentTimeNanos: clock.currentTimeNanos,
+        unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
+        unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis() - day,
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis - day)
+      }
+      yield* TestClock.adjust("30 days")
+      yield* inProcess(Effect.gen(function*() {
+        yield* create
+        yield* TestClock.adjust("2 seconds")
+        yield* Effect.withClock(appendAll(life.slice(0, 2)), setBack)
+        yield* TestClock.adjust("2 seconds")
+        yield* Effect.withClock(appendAll(life.slice(2, 3)), setBack)
+        assert.strictEqual(JSON.parse(read("manifest.json")).status, "running")
+      }))
     }))
 
   it.effect("can be lost or broken, and the run goes on", () =>

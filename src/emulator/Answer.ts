@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Fingerprint from "./Fingerprint.js"
-import { isArray, isObject, type Json, type JsonObject, objectAt, parse, stringAt } from "./Json.js"
+import { isArray, type Json, type JsonObject, objectAt, stringAt } from "./Json.js"
 import * as SchemaInstance from "./SchemaInstance.js"
 
 /**
@@ -175,28 +175,6 @@ export const contentText = (content: Json | undefined): string => {
   if (typeof content === "string") return content
   if (!isArray(content)) return ""
   return content.map((part) => stringAt(part, "text") ?? "").filter((part) => part !== "").join("\n")
-}
-
-/**
- * Scripted answers from the lines of a file, `{"match"?, "answer"}` each; a message when a line is not that.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const scripted = (
-  content: string
-): { readonly answer: (request: AnswerRequest) => string | undefined } | { readonly problem: string } => {
-  const script: Array<{ readonly match: string; readonly answer: string }> = []
-  for (const [index, line] of content.split("\n").entries()) {
-    if (line.trim() === "") continue
-    const value = parse(line)
-    const answer = stringAt(value, "answer")
-    if (!isObject(value) || answer === undefined) {
-      return { problem: `line ${index + 1} is not {"match"?: string, "answer": string}` }
-    }
-    script.push({ match: stringAt(value, "match") ?? "", answer })
-  }
-  return { answer: (request) => script.find((each) => request.prompt.includes(each.match))?.answer }
 }
 
 /**

@@ -201,15 +201,24 @@ const results = (state: State, call: Endpoint.Call) =>
     })
   })
 
+/** The most output tokens of a call that is not streamed: what takes longer would outlast its connection. */
+const mostUnstreamed = 21_333
+
 const answer = (state: State, call: Endpoint.Call) =>
   Effect.gen(function*() {
     // How an answer is delivered does not change it.
     const { stream, ...params } = yield* Endpoint.body(call)
+    const limited = state.rateLimits.admit("anthropic", call.requestId)
+    if (limited !== undefined) return limited
+    if (stream !== true && typeof params["max_tokens"] === "number" && params["max_tokens"] > mostUnstreamed) {
+      return yield* Refused.invalid("Streaming is required for operations that may take longer than 10 minutes.")
+    }
     const reply = AnthropicAnswer.reply(state.answers, params, { betas: betas(call), batch: false })
     if (reply.status === 200) {
       state.direct.calls += 1
       state.direct.inputTokens += reply.usage.input
       state.direct.outputTokens += reply.usage.output
+      state.rateLimits.spend(reply.usage.input + reply.usage.output)
     }
     return reply.status === 200 && stream === true
       ? Endpoint.events(Streaming.format(Streaming.message(reply.body)))

@@ -48,7 +48,7 @@ const shares = (plan: FaultPlan): ReadonlyArray<readonly [number, CallFault]> =>
 ]
 
 /**
- * The fault that strikes a call before anything is done, or whose `cut` strikes its answer.
+ * The fault that strikes a call before anything is done, or that strikes its answer.
  *
  * @since 0.1.0
  * @category accessors
@@ -131,6 +131,8 @@ const retryAfter = (state: State, fault: CallFault): { readonly [name: string]: 
       return {}
     case "seconds":
       return { "retry-after": String(fault.retryAfter) }
+    case "millis":
+      return { "retry-after-ms": String(fault.retryAfter * 1000) }
     case "date":
       return {
         "retry-after": DateTime.toDateUtc(DateTime.unsafeMake(state.time.real() + fault.retryAfter * 1000))
@@ -184,13 +186,9 @@ const write = (response: Http.ServerResponse, bytes: Uint8Array): Effect.Effect<
     response.write(bytes, () => resume(Effect.void))
   })
 
-/** Sends the head of an answer and the first bytes of its body, and no more. */
-const cut = (
-  answer: HttpServerResponse.HttpServerResponse,
-  fault: CallFault,
-  response: Http.ServerResponse
-): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.gen(function*() {
+/** Sends the head of an answer; gives its body, and how long that is where it is known. */
+const sendHead = (answer: HttpServerResponse.HttpServerResponse, fault: CallFault, response: Http.ServerResponse) =>
+  Effect.sync(() => {
     const body = answer.body
     const bytes = body._tag === "Uint8Array"
       ? Stream.make(body.body)
@@ -206,9 +204,20 @@ const cut = (
       response.useChunkedEncodingByDefault = false
       headers["connection"] = "close"
     }
-    let rest = fault.cutAt > 0 ? fault.cutAt : whole === undefined ? 1000 : Math.floor(whole / 2)
     response.writeHead(answer.status, headers)
     response.flushHeaders()
+    return { bytes, whole }
+  })
+
+/** Sends the first bytes of an answer, and no more. */
+const cut = (
+  answer: HttpServerResponse.HttpServerResponse,
+  fault: CallFault,
+  response: Http.ServerResponse
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.gen(function*() {
+    const { bytes, whole } = yield* sendHead(answer, fault, response)
+    let rest = fault.cutAt > 0 ? fault.cutAt : whole === undefined ? 1000 : Math.floor(whole / 2)
     // Not `runForEachWhile`: that one keeps every chunk until it ends.
     yield* bytes.pipe(
       Stream.takeUntilEffect((chunk) =>
@@ -225,8 +234,34 @@ const cut = (
     return HttpServerResponse.empty()
   })
 
+/** Sends an answer one byte a second. */
+const trickle = (
+  answer: HttpServerResponse.HttpServerResponse,
+  fault: CallFault,
+  response: Http.ServerResponse
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.gen(function*() {
+    const { bytes } = yield* sendHead(answer, fault, response)
+    yield* Stream.runForEach(bytes, (chunk) =>
+      Effect.forEach(
+        chunk,
+        (byte) => Effect.zipRight(write(response, Uint8Array.of(byte)), Effect.sleep("1 second")),
+        { discard: true }
+      ))
+    response.end()
+    return HttpServerResponse.empty()
+  })
+
 /**
- * Carries a fault out. `answer` is the answer that the call would have had, where there is one to be cut.
+ * Whether a fault strikes the answer of a call, so that what was asked for is done all the same.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const strikesAnswer = ({ kind }: CallFault): boolean => kind === "cut" || kind === "trickle"
+
+/**
+ * Carries a fault out. `answer` is the answer that the call would have had, where there is one to be struck.
  *
  * @since 0.1.0
  * @category running
@@ -249,5 +284,7 @@ export const strike = (
         return Effect.never
       case "cut":
         return answer === undefined ? reset(response) : cut(answer, fault, response)
+      case "trickle":
+        return answer === undefined ? reset(response) : trickle(answer, fault, response)
     }
   })

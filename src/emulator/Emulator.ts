@@ -34,7 +34,7 @@ import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as Answer from "./Answer.js"
+import type * as Answer from "./Answer.js"
 import * as AnthropicRoutes from "./AnthropicRoutes.js"
 import * as Books from "./Books.js"
 import * as Control from "./Control.js"
@@ -44,7 +44,9 @@ import type { FaultPlan } from "./FaultPlan.js"
 import * as Fingerprint from "./Fingerprint.js"
 import * as OpenAiRoutes from "./OpenAiRoutes.js"
 import { Options } from "./Options.js"
+import * as RateLimits from "./RateLimits.js"
 import * as Refused from "./Refused.js"
+import * as Script from "./Script.js"
 import type { State } from "./State.js"
 
 /**
@@ -89,7 +91,7 @@ export class EmulatorError extends Schema.TaggedError<EmulatorError>("llm-batch/
   override get message(): string {
     return this.reason === "listen"
       ? `The emulator cannot listen on ${this.subject}: ${this.detail}. Choose another port, or 0 for a free one.`
-      : `The answers in ${this.subject} cannot be used: ${this.detail}. Give a file with one {"match", "answer"} object a line.`
+      : `The answers in ${this.subject} cannot be used: ${this.detail}. Give a file with one {"prompt" or "match", "answer"} object a line.`
   }
 }
 
@@ -104,7 +106,7 @@ export type Settings = ConstructorParameters<typeof Options>[0] & {
   readonly answer?: ((request: Answer.AnswerRequest) => string | undefined) | undefined
 }
 
-const readAnswers = (path: string | undefined) =>
+const readAnswers = ({ answerErrorRate: errorRate, answersFile: path, seed }: Options) =>
   Effect.gen(function*() {
     if (path === undefined) return () => undefined
     const failed = (detail: string) => new EmulatorError({ reason: "answers", subject: path, detail })
@@ -112,7 +114,7 @@ const readAnswers = (path: string | undefined) =>
       try: () => Fs.readFileSync(path, "utf8"),
       catch: (cause) => failed(String(cause))
     })
-    const read = Answer.scripted(content)
+    const read = Script.read(content, { seed, errorRate })
     if ("problem" in read) return yield* failed(read.problem)
     return read.answer
   })
@@ -121,7 +123,7 @@ const makeState = (options: Options, answer: Settings["answer"]): Effect.Effect<
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const scope = yield* Effect.scope
-    const scripted = yield* readAnswers(options.answersFile)
+    const scripted = yield* readAnswers(options)
     const directory = yield* Effect.acquireRelease(
       Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "llm-batch-emulator-"))),
       (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
@@ -143,6 +145,7 @@ const makeState = (options: Options, answer: Settings["answer"]): Effect.Effect<
       calls: new Map(),
       faulted: new Map(),
       strikes: new Map(),
+      rateLimits: RateLimits.make(options, time.real),
       direct: { calls: 0, inputTokens: 0, outputTokens: 0 },
       faults: options.faults,
       next,

@@ -162,23 +162,19 @@ const authenticate = (state: State, request: HttpServerRequest.HttpServerRequest
     return caller
   })
 
-const headersOf = (provider: Provider, requestId: string): { readonly [name: string]: string } =>
+const headersOf = (state: State, provider: Provider, requestId: string): { readonly [name: string]: string } =>
   provider === "openai"
     ? {
       "x-request-id": requestId,
       "openai-version": "2020-10-01",
       "openai-organization": "org-emulator",
       "openai-processing-ms": "1",
-      "x-ratelimit-limit-requests": "10000",
-      "x-ratelimit-remaining-requests": "9999",
-      "x-ratelimit-reset-requests": "6ms"
+      ...state.rateLimits.headers(provider)
     }
     : {
       "request-id": requestId,
       "anthropic-organization-id": "00000000-0000-4000-8000-000000000000",
-      "anthropic-ratelimit-requests-limit": "4000",
-      "anthropic-ratelimit-requests-remaining": "3999",
-      "anthropic-ratelimit-requests-reset": "2030-01-01T00:00:00Z"
+      ...state.rateLimits.headers(provider)
     }
 
 const refusal = (
@@ -209,7 +205,7 @@ const answered = (
 ) =>
   Effect.gen(function*() {
     const fault = CallFaults.before(state, route)
-    if (fault !== undefined && fault.kind !== "cut") {
+    if (fault !== undefined && !CallFaults.strikesAnswer(fault)) {
       record(state, route, fault.kind === "status" ? String(fault.status) : fault.kind)
       return yield* CallFaults.strike(state, fault, provider, requestId, undefined)
     }
@@ -270,7 +266,7 @@ export const route = (
       )
     )
     const response = yield* answered(state, whose, name, requestId, handled)
-    return HttpServerResponse.setHeaders(response, headersOf(whose, requestId))
+    return HttpServerResponse.setHeaders(response, headersOf(state, whose, requestId))
   })
   return HttpRouter.makeRoute(method, path, handle)
 }

@@ -35,9 +35,10 @@ export class CallFault extends Schema.Class<CallFault>("llm-batch/emulator/CallF
    */
   route: Schema.optionalWith(Schema.String, { default: () => "*" }),
   /**
-   * `status`: answer with `status`; `reset`: break the connection; `cut`: break off in the body; `hang`: never answer.
+   * `status`: answer with `status`; `reset`: break the connection; `cut`: break off in the body; `hang`: never answer;
+   * `trickle`: send the body one byte a second.
    */
-  kind: Schema.Literal("status", "reset", "cut", "hang"),
+  kind: Schema.Literal("status", "reset", "cut", "hang", "trickle"),
   /** The HTTP status that `status` answers with. */
   status: Schema.optionalWith(Schema.Int.pipe(Schema.between(400, 599)), { default: () => 503 }),
   /** `status`: repeat the key of the caller in the message, as careless servers do. */
@@ -46,14 +47,16 @@ export class CallFault extends Schema.Class<CallFault>("llm-batch/emulator/CallF
   html: flag,
   /** The wait to ask for in `retry-after`, in seconds of real time; may be absurdly large. */
   retryAfter: Schema.optionalWith(Schema.NonNegative, { default: () => 1 }),
-  /** How `retry-after` is written: a number of seconds, an HTTP date, or not at all. */
-  retryAfterForm: Schema.optionalWith(Schema.Literal("seconds", "date", "absent"), { default: () => "seconds" }),
+  /** How the wait is written: a number of seconds, an HTTP date, as `retry-after-ms`, or not at all. */
+  retryAfterForm: Schema.optionalWith(Schema.Literal("seconds", "date", "millis", "absent"), {
+    default: () => "seconds"
+  }),
   /** Do what was asked first, then lose the answer: a create that failed in the eyes of the client only. */
   afterSuccess: flag,
   /** `cut`: after how many bytes of the body; 0 is half of it. */
   cutAt: count,
   /**
-   * `cut`: how the length of the body is told. With `close` it is not, and the cut looks like a regular end.
+   * `cut`, `trickle`: how the length of the body is told. With `close` it is not, and the cut looks like a regular end.
    */
   framing: Schema.optionalWith(Schema.Literal("length", "chunked", "close"), { default: () => "length" }),
   /** The share of the matching calls that it strikes. */
@@ -81,6 +84,8 @@ export class FaultPlan extends Schema.Class<FaultPlan>("llm-batch/emulator/Fault
   errorKind: Schema.optionalWith(Schema.Literal("invalid_request", "rate_limit", "server_error"), {
     default: () => "server_error"
   }),
+  /** What that error says, in place of the provider's words: a careless server repeats the caller's key in them. */
+  errorMessage: Schema.optional(Schema.String),
   /** Share of rows that are cancelled. A batch with one such row ends as `cancelled` (OpenAI). */
   cancelRows: share,
   /** Share of rows that are answered and billed, but absent from the results. */

@@ -215,6 +215,8 @@ const cancel = (state: State, call: Endpoint.Call) =>
 const answer = (state: State, endpoint: OpenAiRequest.Endpoint) => (call: Endpoint.Call) =>
   Effect.gen(function*() {
     const body = yield* Endpoint.body(call)
+    const limited = state.rateLimits.admit("openai", call.requestId)
+    if (limited !== undefined) return limited
     // How an answer is delivered does not change it.
     const { stream, stream_options: streamOptions, ...asked } = body
     const reply = OpenAiAnswer.reply(state.answers, endpoint, endpoint === "/v1/embeddings" ? body : asked)
@@ -222,6 +224,7 @@ const answer = (state: State, endpoint: OpenAiRequest.Endpoint) => (call: Endpoi
       state.direct.calls += 1
       state.direct.inputTokens += reply.usage.input
       state.direct.outputTokens += reply.usage.output
+      state.rateLimits.spend(reply.usage.input + reply.usage.output)
     }
     if (reply.status !== 200 || stream !== true) return Endpoint.json(reply.body, reply.status)
     return endpoint === "/v1/responses"

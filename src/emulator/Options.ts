@@ -50,13 +50,19 @@ export class Options extends Schema.Class<Options>("llm-batch/emulator/Options")
   anthropicMaxBytes: limit(256 * 1024 * 1024),
   /** Anthropic: results of a list page. */
   anthropicMaxPage: limit(1_000),
+  /** Direct calls: requests a minute. */
+  requestsPerMinute: limit(10_000),
+  /** Direct calls: tokens a minute, both ways. */
+  tokensPerMinute: limit(50_000_000),
   /** Whether each key is an account of its own, which does not see the batches and files of another. */
   isolateKeys: Schema.optionalWith(Schema.Boolean, { default: () => false }),
   /**
-   * A JSONL file of answers to give, `{"match"?: string, "answer": string}` a line: the first line whose `match` is
-   * contained in the last user message wins, and a line without `match` matches everything.
+   * A JSONL file of answers to give, `{"prompt"?, "match"?, "answer", "wrong"?, "repair"?}` a line: the line with this
+   * `prompt`, else the first whose `match` is part of it, else one with neither. `Script` tells the whole of it.
    */
   answersFile: Schema.optional(Schema.String),
+  /** The share of requests that get one of the `wrong` answers of their line in that file. */
+  answerErrorRate: Schema.optionalWith(Schema.Number.pipe(Schema.between(0, 1)), { default: () => 0 }),
   /** What shall go wrong. */
   faults: Schema.optionalWith(FaultPlan, { default: () => new FaultPlan() })
 }) {}

@@ -131,7 +131,11 @@ const openAi = (context: Context, batch: StoredBatch, row: JsonObject, fated: nu
     return { outcome: "errored", usage: noUsage, output: [], error: [openAiLine(customId, first)] }
   if (fated === Fate.error) {
     const [status, message, type, code] = openAiErrors[batch.plan.errorKind]
-    const failed = { ...first, status, body: OpenAiAnswer.errorBody(message, type, null, code) }
+    const failed = {
+      ...first,
+      status,
+      body: OpenAiAnswer.errorBody(batch.plan.errorMessage ?? message, type, null, code)
+    }
     return { outcome: "errored", usage: noUsage, output: [], error: [openAiLine(customId, failed)] }
   }
   if (fated === Fate.drop) return { outcome: "succeeded", usage: first.usage, output: [], error: [] }
@@ -168,7 +172,7 @@ const anthropic = (context: Context, batch: StoredBatch, row: JsonObject, fated:
   if (first.status !== 200) return errored(first.body)
   if (fated === Fate.error) {
     const [type, message] = anthropicErrors[batch.plan.errorKind]
-    return errored(AnthropicAnswer.errorBody(type, message, first.requestId))
+    return errored(AnthropicAnswer.errorBody(type, batch.plan.errorMessage ?? message, first.requestId))
   }
   if (fated === Fate.drop) return { outcome: "succeeded", usage: first.usage, output: [], error: [] }
   const succeeded = (reply: Reply) => line({ type: "succeeded", message: reply.body })

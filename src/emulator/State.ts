@@ -11,6 +11,7 @@ import type { FaultPlan } from "./FaultPlan.js"
 import type { JsonObject } from "./Json.js"
 import type { Endpoint } from "./OpenAiRequest.js"
 import type { Options } from "./Options.js"
+import type { RateLimits } from "./RateLimits.js"
 import type { RowIndex, Spool } from "./RowStore.js"
 
 /**
@@ -119,6 +120,8 @@ export interface State {
   readonly faulted: Map<string, number>
   /** How often each fault of calls, and each route, was asked about, and how often the fault struck. */
   readonly strikes: Map<unknown, { seen: number; struck: number }>
+  /** The limits of direct calls. */
+  readonly rateLimits: RateLimits
   /** Answers that were given directly, outside of any batch. */
   readonly direct: { calls: number; inputTokens: number; outputTokens: number }
   faults: FaultPlan

@@ -37,6 +37,9 @@ interface Watched {
 /** After so many rounds a batch that the provider does not know is believed to be gone. */
 const unknownRoundsAtMost = 5
 
+/** A look that takes longer is given up, and made again: a socket can hang, or bring a byte a second for ever. */
+const longestLook = Duration.minutes(2)
+
 /** How soon the first look follows when somebody begins to wait: long enough to gather all who begin together. */
 const gathering = Duration.millis(100)
 
@@ -55,6 +58,23 @@ const rowsDone = ({ counts }: BatchSnapshot): number =>
 const isNewer = (before: BatchSnapshot, after: BatchSnapshot): boolean =>
   order[after.status] > order[before.status]
   || (after.status === before.status && rowsDone(after) > rowsDone(before))
+
+/** The same call, given up when it takes too long. */
+const withinReason =
+  (provider: Provider.Service, operation: string) =>
+  <A>(call: Effect.Effect<A, ProviderError>): Effect.Effect<A, ProviderError> =>
+    Effect.timeoutFail(call, {
+      duration: longestLook,
+      onTimeout: () =>
+        new ProviderError({
+          provider: provider.name,
+          operation,
+          reason: "unreachable",
+          status: null,
+          retryAfterMillis: null,
+          detail: `no whole answer within ${Duration.format(longestLook)}`
+        })
+    })
 
 const tellTrouble = (error: ProviderError) =>
   Effect.map(Progress, ({ tell }) => tell({ _tag: "PollTrouble", detail: error.message }))
@@ -106,7 +126,7 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
     let cursor: string | null = null
     let pages = 0
     do {
-      const page: Provider.BatchPage = yield* provider.list(cursor)
+      const page: Provider.BatchPage = yield* withinReason(provider, "list batches")(provider.list(cursor))
       pages++
       for (const snapshot of page.batches) {
         if (unseen.delete(snapshot.id)) yield* observe(snapshot)
@@ -124,6 +144,7 @@ export const make = Effect.fnUntraced(function*(provider: Provider.Service, sche
         unseen,
         (id) =>
           provider.retrieve(id).pipe(
+            withinReason(provider, `retrieve ${id}`),
             Effect.flatMap(observe),
             Effect.as(Duration.zero),
             Effect.catchAll((error) => failedLook(id, error))

@@ -40,7 +40,7 @@ export type OpenMode = "read" | "write" | "append"
 /** The operations of a disk. */
 export interface Service {
   readonly open: (path: string, mode: OpenMode) => Handle
-  /** `undefined` when there is nothing there. */
+  /** `undefined` when there is nothing there, or can be: below a file, or under too long a name. */
   readonly stat: (path: string) => Stat | undefined
   readonly list: (path: string) => ReadonlyArray<string>
   /** With all directories above it; does nothing when it is there. */
@@ -57,6 +57,9 @@ export interface Service {
 /** The system's code of what a disk operation threw; `undefined` for anything else. */
 export const codeOf = (error: unknown): string | undefined =>
   Predicate.hasProperty(error, "code") && typeof error.code === "string" ? error.code : undefined
+
+/** The codes of a path at which there is nothing. */
+const nothingThere: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ENAMETOOLONG"])
 
 /** Names what a disk operation threw; anything without a system's code is a bug, and thrown on. */
 export const toDiskError = (operation: string, path: string, error: unknown): DiskError => {
@@ -126,8 +129,8 @@ export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =
     })
   )
 
-/** The whole of a small file, as text. */
-export const readText = (path: string) =>
+/** The whole of a small file. */
+export const readBytes = (path: string) =>
   Effect.flatMap(Disk, (disk) =>
     attempt("read", path, () => {
       const handle = disk.open(path, "read")
@@ -137,12 +140,15 @@ export const readText = (path: string) =>
         for (;;) {
           const read = handle.read(bytes, length, bytes.length - length, null)
           length += read
-          if (read === 0) return bytes.toString("utf8", 0, length)
+          if (read === 0) return bytes.subarray(0, length)
         }
       } finally {
         handle.close()
       }
     }))
+
+/** The whole of a small file, as text. */
+export const readText = (path: string) => Effect.map(readBytes(path), (bytes) => bytes.toString())
 
 /** Replaces a file in one step that a crash cannot split: a temporary file, synced, renamed, the directory synced. */
 export const replaceFile = (path: string, text: string) =>
@@ -176,10 +182,19 @@ const nearestExisting = (path: string): string => {
   return NodeFs.existsSync(path) || parent === path ? path : nearestExisting(parent)
 }
 
+const statOf = (path: string): NodeFs.Stats | undefined => {
+  try {
+    return NodeFs.statSync(path)
+  } catch (error) {
+    if (nothingThere.has(codeOf(error) ?? "")) return undefined
+    throw error
+  }
+}
+
 const node: Service = {
   open: (path, mode) => nodeHandle(NodeFs.openSync(path, flags[mode])),
   stat: (path) => {
-    const found = NodeFs.statSync(path, { throwIfNoEntry: false })
+    const found = statOf(path)
     return found === undefined ? undefined : {
       kind: found.isFile() ? "file" : found.isDirectory() ? "directory" : "other",
       size: found.size,

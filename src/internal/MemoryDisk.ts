@@ -47,6 +47,8 @@ export interface MemoryDisk {
   readonly failOnce: (fault: Fault) => void
   /** Every file and its content, as a reader would see it now. */
   readonly files: () => ReadonlyMap<string, Buffer>
+  /** The content of one file, as a reader would see it now; `undefined` when there is none. */
+  readonly read: (path: string) => Buffer | undefined
   /** Operations so far, the failed ones too. */
   readonly operations: number
 }
@@ -134,11 +136,15 @@ export const make = (options: Options = {}): MemoryDisk => {
   const namesOf = (path: string): ReadonlyArray<string> =>
     NodePath.posix.resolve("/", path).split("/").filter((name) => name !== "")
 
-  const find = (path: string, fail: Fail): Entry | undefined => {
+  /** What is at a path. Without `fail`, there is nothing below a file. */
+  const find = (path: string, fail?: Fail): Entry | undefined => {
     let entry: Entry | undefined = root
     for (const name of namesOf(path)) {
       if (entry === undefined) return undefined
-      if (entry.kind === "file") throw fail("ENOTDIR")
+      if (entry.kind === "file") {
+        if (fail === undefined) return undefined
+        throw fail("ENOTDIR")
+      }
       entry = entry.names.get(name)
     }
     return entry
@@ -251,7 +257,8 @@ export const make = (options: Options = {}): MemoryDisk => {
       return handle(found, mode)
     },
     stat: (path) => {
-      const found = find(path, begin("stat", "stat", path))
+      begin("stat", "stat", path)
+      const found = find(path)
       if (found === undefined) return undefined
       return { kind: found.kind, size: found.kind === "file" ? found.length : 0, device: 1, inode: found.inode }
     },
@@ -320,6 +327,10 @@ export const make = (options: Options = {}): MemoryDisk => {
       new Map(
         [...filesBelow(root, "")].map(([path, file]) => [path, Buffer.from(file.bytes.subarray(0, file.length))])
       ),
+    read: (path) => {
+      const found = find(path)
+      return found?.kind === "file" ? Buffer.from(found.bytes.subarray(0, found.length)) : undefined
+    },
     get operations() {
       return operations
     }

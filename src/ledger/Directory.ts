@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { isUtf8 } from "node:buffer"
 import * as NodePath from "node:path"
 import * as Disk from "../internal/Disk.js"
 import { RunLock } from "../internal/RunLock.js"
@@ -21,6 +22,8 @@ import { Entry, Fold, type RunDescription, type RunState } from "../RunState.js"
 
 /** How often, at most, the manifest is written while entries come in. */
 const manifestMillis = 1_000
+
+const newline = 10
 
 const decodeEntry = Schema.decodeUnknownEither(Schema.parseJson(Entry))
 const encodeEntry = Schema.encodeSync(Schema.parseJson(Entry))
@@ -46,6 +49,16 @@ interface Journal {
   readonly wholeBytes: number
 }
 
+/** Takes a line of the journal; gives what is wrong with it. */
+const take = (fold: Fold, line: Buffer): string | undefined => {
+  // A broken byte in a text would be read as another character, and pass.
+  if (!isUtf8(line)) return "the line is not UTF-8"
+  const entry = decodeEntry(line.toString())
+  return Either.isLeft(entry)
+    ? `the line is no entry: ${ParseResult.ArrayFormatter.formatErrorSync(entry.left)[0]?.message ?? ""}`
+    : fold.step(entry.right)
+}
+
 const readJournal = Effect.fn(function*(directory: string) {
   const disk = yield* Disk.Disk
   const path = RunDirectory.journal(directory)
@@ -57,21 +70,18 @@ const readJournal = Effect.fn(function*(directory: string) {
       remedy: "Name a run directory, such as experiments/run_<id>; llm-batch list shows them."
     })
   }
-  const text = yield* Disk.readText(path)
-  const whole = text.lastIndexOf("\n") + 1
+  const bytes = yield* Disk.readBytes(path)
+  const wholeBytes = bytes.lastIndexOf(newline) + 1
   const fold = new Fold(directory)
   let line = 0
-  for (let start = 0; start < whole;) {
-    const end = text.indexOf("\n", start)
+  for (let start = 0; start < wholeBytes;) {
+    const end = bytes.indexOf(newline, start)
     line++
-    const entry = decodeEntry(text.slice(start, end))
-    const problem = Either.isLeft(entry)
-      ? `the line is no entry: ${ParseResult.ArrayFormatter.formatErrorSync(entry.left)[0]?.message ?? ""}`
-      : fold.step(entry.right)
+    const problem = take(fold, bytes.subarray(start, end))
     if (problem !== undefined) return yield* new LedgerCorrupt({ path, line, problem })
     start = end + 1
   }
-  return { fold, wholeBytes: Buffer.byteLength(text.slice(0, whole)) } satisfies Journal
+  return { fold, wholeBytes } satisfies Journal
 })
 
 const stateOf = (directory: string, fold: Fold): Effect.Effect<RunState, RunRejected> =>
@@ -101,6 +111,16 @@ export const alreadyThere = (directory: string) =>
     remedy: `Go on with it by: llm-batch resume ${directory}, or name another directory with --run-dir.`
   })
 
+/** Why there can be no directory at a path, whoever asks: it lies below a file, or its name is too long. */
+const noDirectory: ReadonlySet<string> = new Set(["EEXIST", "ENOTDIR", "ENAMETOOLONG"])
+
+const cannotBe = (directory: string, detail: string) =>
+  new RunRejected({
+    directory,
+    problem: `there can be no directory here: ${detail}`,
+    remedy: "Name another one with --run-dir."
+  })
+
 /** The directories that hold a new one's name, or the name of one above it that is new too. */
 const parentsToSync = (disk: Disk.Service, directory: string): ReadonlyArray<string> => {
   const parent = NodePath.dirname(directory)
@@ -118,8 +138,6 @@ const syncAbove = (disk: Disk.Service, directory: string): void => {
   }
   syncAbove(disk, parent)
 }
-
-const newline = 10
 
 /** A file's bytes from a place on. */
 const bytesFrom = (disk: Disk.Service, path: string, start: number, length: number): Buffer => {
@@ -189,7 +207,9 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
       return yield* Effect.dieMessage(`${path}: an entry was appended that cannot be: ${problem}`)
     }
     held.manifestStale = true
-    if ((yield* Clock.currentTimeMillis) - held.manifestAt < manifestMillis) return
+    const since = (yield* Clock.currentTimeMillis) - held.manifestAt
+    // Less than none has passed when somebody set the clock back: what it showed before is then no measure.
+    if (since >= 0 && since < manifestMillis) return
     // What is in the journal is a fact, whether or not its summary can be written now.
     yield* Effect.ignore(writeManifest(directory, held))
   }, Effect.uninterruptible)
@@ -237,7 +257,9 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
 
   const create = Effect.fn("Ledger.create")(function*(directory: string, run: RunDescription) {
     const parents = yield* Disk.attempt("look at", directory, () => parentsToSync(disk, directory))
-    yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
+    yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory)).pipe(
+      Effect.mapError((error) => noDirectory.has(error.code) ? cannotBe(directory, error.detail) : error)
+    )
     yield* hold(directory)
     const path = RunDirectory.journal(directory)
     const there = yield* Disk.attempt("look for", path, () => disk.stat(path))

@@ -46,8 +46,9 @@ export type FetchError = ResultsGone | ResultsIncomplete | ArchiveRejected | Pro
  */
 export interface Service {
   /**
-   * Brings all result files of the batch to `raw/<provider>/`. Safe to call again: what came `before` is replaced only
-   * by results that hold as many rows.
+   * Brings all result files of the batch to `raw/<provider>/`, byte for byte as they were sent. Safe to call again: no
+   * row that came `before` is lost. Of downloads that are all short, each one that holds a row of its own is kept, under
+   * a name of its own.
    */
   readonly fetch: (batch: EndedBatch, before?: RawResults) => Effect.Effect<RawResults, FetchError>
 }
@@ -79,26 +80,72 @@ const longestPause = Duration.minutes(2)
 const retries = 8
 
 /** A line longer than this holds no answer of any model. */
-const longestLine = 1 << 28
+const longestLine = 1 << 27
 
 const suffix: Record<ResultFile["kind"], string> = { output: ".jsonl", error: ".errors.jsonl" }
 
-const nameOf = (shard: Shard, file: ResultFile): string => `${shard.id}${suffix[file.kind]}`
+/** The name of a result file; of a further download of it, with its number. */
+const nameOf = (shard: Shard, file: ResultFile, number = 1): string =>
+  `${shard.id}${number === 1 ? "" : `.${number}`}${suffix[file.kind]}`
+
+const partial = (shard: Shard, file: ResultFile): string => RunDirectory.raw(shard, `${nameOf(shard, file)}.tmp`)
 
 const isGone = (error: ProviderError | DiskError): boolean => error._tag === "ProviderError" && error.reason === "gone"
 
-/** One download of all files of a batch. */
-interface Download {
-  readonly raw: RawResults
-  /** Why none of the files that the provider names could be had. */
-  readonly lost: string | null
+/** What one download brought, or several: on disk under temporary names, or kept. */
+interface Results {
+  readonly batch: EndedBatch
+  readonly files: ReadonlyArray<RawFile>
+  /** The rows that have a line, and those that have one among the answers. */
+  readonly seen: RowSet
+  readonly answered: RowSet
   /** Why the content could not be read to its end. */
   readonly archiveProblem: { readonly path: string; readonly problem: string } | null
 }
 
-const sameBytes = (one: RawResults, other: RawResults): boolean =>
-  one.files.length === other.files.length
-  && one.files.every((file, index) => file.sha256 === other.files[index]?.sha256)
+/** By how many rows results fall short of what the provider counts. */
+const shortBy = ({ answered, batch, seen }: Results): number => {
+  // Rows that failed can stand in for answered ones in the sum: the answers are counted by themselves too.
+  const missing = Math.min(batch.shard.rows, batch.snapshot.counts.succeeded) - answered.size
+  return Math.max(0, expectedRows(batch) - seen.size, batch.ending === "failed" ? 0 : missing)
+}
+
+const isWhole = (results: Results): boolean => shortBy(results) === 0 && results.archiveProblem === null
+
+const rawOf = (results: Results): RawResults =>
+  new RawResults({
+    batch: results.batch,
+    files: results.files,
+    rows: results.seen.size,
+    shortBy: shortBy(results)
+  })
+
+const isSame = (one: RawFile, other: RawFile): boolean =>
+  one.file.kind === other.file.kind && one.sha256 === other.sha256
+
+/** What is to become of a further download. */
+type Choice = "replace" | "add" | "discard"
+
+const choose = (kept: Results, again: Results): Choice => {
+  if (kept.files.length === 0) return "replace"
+  if (again.files.length === 0) return "discard"
+  if (isWhole(again)) return "replace"
+  if (again.archiveProblem !== null) return "discard"
+  if (kept.archiveProblem !== null) return "replace"
+  const seen = kept.seen.union(again.seen).size
+  const answered = kept.answered.union(again.answered).size
+  if (seen === kept.seen.size && answered === kept.answered.size) return "discard"
+  return seen === again.seen.size && answered === again.answered.size ? "replace" : "add"
+}
+
+const isJson = (line: Buffer): boolean => {
+  try {
+    JSON.parse(line.toString())
+    return true
+  } catch {
+    return false
+  }
+}
 
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
@@ -106,8 +153,7 @@ const make = Effect.gen(function*() {
 
   /** Writes one file under a temporary name. */
   const downloadFile = Effect.fn(function*(shard: Shard, file: ResultFile) {
-    const name = nameOf(shard, file)
-    const path = RunDirectory.raw(shard, `${name}.tmp`)
+    const path = partial(shard, file)
     const hash = createHash("sha256")
     let bytes = 0
     yield* Effect.scoped(Effect.gen(function*() {
@@ -121,25 +167,30 @@ const make = Effect.gen(function*() {
       yield* Disk.attempt("make durable", path, () => handle.sync())
     }))
     const packing = yield* RawContent.sniff(path)
-    return new RawFile({ file, name, bytes, sha256: hash.digest("hex"), packing })
+    return new RawFile({ file, name: nameOf(shard, file), bytes, sha256: hash.digest("hex"), packing })
   })
 
   /** Removes what a download left behind of a file that cannot be had. */
   const removePartial = (shard: Shard, file: ResultFile) => {
-    const path = RunDirectory.raw(shard, `${nameOf(shard, file)}.tmp`)
+    const path = partial(shard, file)
     return Disk.attempt("remove", path, () => disk.remove(path))
   }
 
-  /** Counts the distinct rows in a downloaded file into sets; gives what kept it from the end of the content. */
-  const countRows = Effect.fn(function*(shard: Shard, file: RawFile, sets: ReadonlyArray<RowSet>) {
-    const path = RunDirectory.raw(shard, `${file.name}.tmp`)
+  /** Counts the distinct rows in a file into sets; gives what kept it from the end of the content. */
+  const countRows = Effect.fn(function*(shard: Shard, file: RawFile, path: string, sets: ReadonlyArray<RowSet>) {
+    let ending = false
     const splitter = new LineSplitter(longestLine, (line) => {
-      const row = line.at(-1) === closingBrace ? WireId.rowInLine(shard.runTag, line) : undefined
+      // A last line without its newline may be half of one.
+      if (ending ? !isJson(line) : line.at(-1) !== closingBrace) return
+      const row = WireId.rowInLine(shard.runTag, line)
       if (row !== undefined) { for (const set of sets) set.add(row) }
     }, () => undefined)
     return yield* RawContent.blocks(path, file.packing).pipe(
       Stream.runForEach((block) => Effect.sync(() => splitter.push(block))),
-      Effect.zipRight(Effect.sync(() => splitter.end())),
+      Effect.zipRight(Effect.sync(() => {
+        ending = true
+        splitter.end()
+      })),
       Effect.as(null),
       Effect.catchTag(
         "ArchiveProblem",
@@ -148,6 +199,24 @@ const make = Effect.gen(function*() {
     )
   })
 
+  /** Looks through files that lie at these paths. */
+  const look = Effect.fn(function*(
+    batch: EndedBatch,
+    files: ReadonlyArray<RawFile>,
+    pathOf: (file: RawFile) => string
+  ) {
+    const { shard } = batch
+    const seen = new RowSet(shard.firstRow, shard.lastRow)
+    const answered = new RowSet(shard.firstRow, shard.lastRow)
+    const problems = yield* Effect.forEach(
+      files,
+      (file) => countRows(shard, file, pathOf(file), file.file.kind === "output" ? [seen, answered] : [seen])
+    )
+    const archiveProblem = problems.find((problem) => problem !== null) ?? null
+    return { batch, files, seen, answered, archiveProblem } satisfies Results
+  })
+
+  /** Downloads all files, under temporary names; also says why none of the files that the provider names could be had. */
   const download = Effect.fn("Fetch.download")(function*(batch: EndedBatch) {
     const { shard } = batch
     const found = yield* Effect.forEach(batch.snapshot.files, (file) =>
@@ -157,61 +226,92 @@ const make = Effect.gen(function*() {
         Effect.catchIf(isGone, (error) => Effect.as(removePartial(shard, file), Either.left(error)))
       ))
     const [[lost], files] = Arr.separate(found)
-    if (files.length === 0 && lost !== undefined) {
-      const raw = new RawResults({ batch, files: [], rows: 0, shortBy: Math.max(1, expectedRows(batch)) })
-      return { raw, lost: lost.message, archiveProblem: null } satisfies Download
-    }
-    const seen = new RowSet(shard.firstRow, shard.lastRow)
-    const answered = new RowSet(shard.firstRow, shard.lastRow)
-    const problems = yield* Effect.forEach(
-      files,
-      (file) => countRows(shard, file, file.file.kind === "output" ? [seen, answered] : [seen])
-    )
-    const archiveProblem = problems.find((problem) => problem !== null) ?? null
-    // Rows that failed can stand in for answered ones in the sum: the answers are counted by themselves too.
-    const missing = Math.min(shard.rows, batch.snapshot.counts.succeeded) - answered.size
-    const shortBy = Math.max(0, expectedRows(batch) - seen.size, batch.ending === "failed" ? 0 : missing)
-    const raw = new RawResults({ batch, files, rows: seen.size, shortBy })
-    return { raw, lost: null, archiveProblem } satisfies Download
+    const results = yield* look(batch, files, ({ file }) => partial(shard, file))
+    return { results, lost: files.length === 0 && lost !== undefined ? lost.message : null }
   })
 
-  /** Removes temporary files. */
-  const discard = ({ raw }: Download) =>
-    Disk.attempt("remove", RunDirectory.rawDirectory(raw.batch.shard), () => {
-      for (const { name } of raw.files) disk.remove(RunDirectory.raw(raw.batch.shard, `${name}.tmp`))
-    })
-
-  /** Gives the temporary files their names. */
-  const keep = Effect.fn(function*({ raw }: Download) {
-    const { shard } = raw.batch
-    yield* Disk.attempt("keep", RunDirectory.rawDirectory(shard), () => {
-      for (const { name } of raw.files) {
-        disk.rename(RunDirectory.raw(shard, `${name}.tmp`), RunDirectory.raw(shard, name))
-      }
-      disk.syncDirectory(RunDirectory.rawDirectory(shard))
-    })
+  /** What came before, as far as it still lies there as it came. */
+  const takeUp = Effect.fn(function*(batch: EndedBatch, { files }: RawResults) {
+    const pathOf = ({ name }: RawFile) => RunDirectory.raw(batch.shard, name)
+    const there = yield* Effect.filter(files, (file) =>
+      Effect.gen(function*() {
+        const path = pathOf(file)
+        if ((yield* Disk.attempt("look for", path, () => disk.stat(path))) === undefined) return false
+        const hash = createHash("sha256")
+        yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => hash.update(block)))
+        return hash.digest("hex") === file.sha256
+      }))
+    return yield* look(batch, there, pathOf)
   })
+
+  /** Gives files their names, from temporary ones. */
+  const keep = Effect.fn(function*({ batch, files }: Results, number: number) {
+    const { shard } = batch
+    const directory = RunDirectory.rawDirectory(shard)
+    const named = files.map((file) => new RawFile({ ...file, name: nameOf(shard, file.file, number) }))
+    yield* Disk.attempt("keep", directory, () => {
+      for (const { file, name } of named) disk.rename(partial(shard, file), RunDirectory.raw(shard, name))
+      disk.syncDirectory(directory)
+    })
+    return named
+  })
+
+  /** Removes files that the journal does not know of. */
+  const remove = (shard: Shard, paths: ReadonlyArray<string>) =>
+    Disk.attempt("remove", RunDirectory.rawDirectory(shard), () => {
+      for (const path of paths) disk.remove(path)
+    })
 
   const fetch = Effect.fn("Fetch.fetch")(function*(batch: EndedBatch, before?: RawResults) {
     const { tell } = yield* Progress
-    const directory = RunDirectory.rawDirectory(batch.shard)
+    const { shard } = batch
+    const directory = RunDirectory.rawDirectory(shard)
     yield* Disk.attempt("make", directory, () => {
       disk.makeDirectory(directory)
       disk.syncDirectory(NodePath.dirname(directory))
-      disk.syncDirectory(batch.shard.directory)
+      disk.syncDirectory(shard.directory)
     })
-    let best: Download = yield* download(batch)
-    if (before !== undefined && before.shortBy < best.raw.shortBy) {
-      yield* discard(best)
-      best = { raw: before, lost: best.lost, archiveProblem: null }
-    } else {
-      yield* keep(best)
-    }
-    const most = ({ lost, raw }: Download) =>
-      raw.files.length > 0 ? downloads : lost === null ? looksForFiles : looksForLostFiles
-    for (let count = 1; count < most(best); count++) {
-      if (best.raw.shortBy === 0 && best.archiveProblem === null) break
-      tell({ _tag: "DownloadRepeated", batch, rows: best.raw.rows, shortBy: best.raw.shortBy })
+    const known = new Set(before?.files.map(({ name }) => name))
+
+    /** Takes in what a download brought. */
+    const take = Effect.fn(function*(kept: Results, again: Results) {
+      switch (choose(kept, again)) {
+        case "discard": {
+          yield* remove(shard, again.files.map(({ file }) => partial(shard, file)))
+          return kept
+        }
+        case "replace": {
+          const files = yield* keep(again, 1)
+          const names = new Set([...known, ...files.map(({ name }) => name)])
+          const stale = kept.files.filter(({ name }) => !names.has(name))
+          yield* remove(shard, stale.map(({ name }) => RunDirectory.raw(shard, name)))
+          return { ...again, files }
+        }
+        case "add": {
+          const taken = new Set(kept.files.map(({ name }) => name))
+          let number = 2
+          while (again.files.some(({ file }) => taken.has(nameOf(shard, file, number)))) number++
+          return {
+            batch: again.batch,
+            files: [...kept.files, ...yield* keep(again, number)],
+            seen: kept.seen.union(again.seen),
+            answered: kept.answered.union(again.answered),
+            archiveProblem: null
+          }
+        }
+      }
+    })
+
+    const first = yield* download(batch)
+    let { lost } = first
+    const start = before === undefined || (lost === null && isWhole(first.results))
+      ? yield* look(batch, [], () => "")
+      : yield* takeUp(batch, before)
+    let kept: Results = yield* take(start, first.results)
+    const most = () => kept.files.length > 0 ? downloads : lost === null ? looksForFiles : looksForLostFiles
+    for (let count = 1; count < most(); count++) {
+      if (lost === null && isWhole(kept)) break
+      tell({ _tag: "DownloadRepeated", batch, rows: kept.seen.size, shortBy: shortBy(kept) })
       yield* Effect.sleep(Duration.min(Duration.times(pause, 2 ** (count - 1)), longestPause))
       // The files may have been named too early, or come late: ask again which there are.
       const snapshot = yield* retryTransient(retries)(provider.retrieve(batch.id)).pipe(
@@ -221,22 +321,21 @@ const make = Effect.gen(function*() {
       const again = yield* download(
         snapshot.ending === null ? batch : new EndedBatch({ ...batch, snapshot, ending: snapshot.ending })
       )
-      const unchanged = best.raw.files.length > 0 && sameBytes(best.raw, again.raw)
-      if (again.raw.shortBy < best.raw.shortBy || (best.archiveProblem !== null && again.archiveProblem === null)) {
-        best = again
-        yield* keep(best)
-      } else {
-        yield* discard(again)
-      }
+      if (again.results.files.length > 0) lost = null
+      const { files } = kept
+      const unchanged = again.results.files.length > 0
+        && again.results.files.every((file) => files.some((one) => isSame(file, one)))
+      kept = yield* take(kept, again.results)
       if (unchanged) break
     }
-    if (best.lost !== null) return yield* new ResultsGone({ batch, detail: best.lost })
-    if (best.archiveProblem !== null)
+    if (lost !== null) return yield* new ResultsGone({ batch, detail: lost })
+    if (kept.archiveProblem !== null)
       return yield* new ArchiveRejected({
-        directory: batch.shard.directory,
-        ...best.archiveProblem
+        directory: shard.directory,
+        ...kept.archiveProblem
       })
-    return best.raw.shortBy === 0 ? best.raw : yield* new ResultsIncomplete({ raw: best.raw })
+    const raw = rawOf(kept)
+    return raw.shortBy === 0 ? raw : yield* new ResultsIncomplete({ raw })
   }, Effect.provideService(Disk.Disk, disk))
 
   return Fetch.of({ fetch })

@@ -361,6 +361,25 @@ describe("emulator: faults of calls", () => {
       assert.isUndefined((yield* H.failure(() => emulator.openai.batches.list())).status)
     }))
 
+  it.scopedLive("sends one byte a second", () =>
+    Effect.gen(function*() {
+      const emulator = yield* H.start(calls({ route: "GET /v1/batches", kind: "trickle" }))
+      const [length, first] = yield* H.call(() =>
+        new Promise<readonly [length: number, first: string]>((resolve, reject) => {
+          const request = Http.get(`${emulator.openAiBaseUrl}/batches`, { headers: { authorization: "Bearer k" } })
+          request.on("error", reject)
+          request.on("response", (response) =>
+            response.once("data", (chunk: Buffer) => {
+              resolve([Number(response.headers["content-length"]), chunk.toString()])
+              request.on("error", () => undefined).destroy()
+            }))
+        })
+      )
+      assert.isAbove(length, 10)
+      assert.strictEqual(first, "{")
+      assert.deepStrictEqual((yield* emulator.books).calls["GET /v1/batches"], { trickle: 1 })
+    }))
+
   it.scopedLive("hangs until the caller gives up, or the emulator ends", () =>
     Effect.gen(function*() {
       const emulator = yield* H.start(calls({ kind: "hang" }))

@@ -59,6 +59,8 @@ describe("a crash", () => {
     memory.disk.syncDirectory("/")
     write(memory.disk, "/a", "newer").close()
     assert.deepStrictEqual(contents(memory), { "/a": "newer" })
+    assert.strictEqual(memory.read("/a")?.toString(), "newer")
+    assert.isUndefined(memory.read("/a/b"))
     memory.crash()
     assert.deepStrictEqual(contents(memory), { "/a": "old" })
   })

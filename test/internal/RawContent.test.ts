@@ -132,7 +132,7 @@ describe("gzip content", () => {
       assert.isTrue(blocks.every((block) => block.length > 0 && block.length <= 2 * 1_048_576))
     }))
 
-  it.effect("cut anywhere is told as truncated, never as an end", () =>
+  it.effect("cut short anywhere is told as truncated, never as an end", () =>
     Effect.gen(function*() {
       const bytes = NodeZlib.gzipSync("{\"a\":1}\n{\"b\":2}\n")
       for (let length = 2; length < bytes.length; length++) {
@@ -153,6 +153,17 @@ describe("gzip content", () => {
       })
     }))
 
+  it.effect("that is a bomb is rejected", () => {
+    // Members of a gzip file follow each other: this one unpacks to 640 MB.
+    const bytes = Buffer.concat(Array(40).fill(NodeZlib.gzipSync(Buffer.alloc(16 << 20, " "))))
+    const { counted, open } = counting(diskWith(bytes).disk)
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(Stream.runDrain(RawContent.blocks(path, "gzip")))
+      assert.strictEqual(error.message, "it unpacks to far more than its size allows")
+      assert.strictEqual(open.handles, 0)
+    }).pipe(Effect.provideService(Disk.Disk, counted))
+  })
+
   it.effect("followed by something else is rejected", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* problem(Buffer.concat([NodeZlib.gzipSync("{}\n"), Buffer.from("<html>")])), {
@@ -171,7 +182,7 @@ describe("gzip content", () => {
 })
 
 describe("zip content", () => {
-  it.effect("is the lines of all members in the order of the directory", () =>
+  it.effect("of several JSONL members is the lines of all in the order of the directory", () =>
     Effect.gen(function*() {
       const bytes = zip([
         { name: "b.jsonl", content: "{\"b\":1}" },
@@ -239,7 +250,7 @@ describe("zip content", () => {
 describe("a zip is rejected", () => {
   it.effect("without any member", () => rejects([], "none of its members holds lines of JSON"))
 
-  it.effect("without a member of lines", () =>
+  it.effect("without a JSONL member", () =>
     rejects([{ name: "README.txt", content: "hello" }], "none of its members holds lines of JSON"))
 
   it.effect("with an encrypted member", () =>
@@ -251,10 +262,10 @@ describe("a zip is rejected", () => {
       "its directory is damaged: strong encryption is not supported"
     ))
 
-  it.effect("with a zip within", () =>
+  it.effect("with a zip nested within", () =>
     rejects([good, { name: "more.jsonl", content: zip([good]) }], "\"more.jsonl\" is an archive itself"))
 
-  it.effect("with a gzip within", () =>
+  it.effect("with a gzip nested within", () =>
     rejects(
       [good, { name: "more.jsonl.gz", content: NodeZlib.gzipSync("{}"), method: 0 }],
       "\"more.jsonl.gz\" is an archive itself"
@@ -269,7 +280,7 @@ describe("a zip is rejected", () => {
   it.effect("with a device", () =>
     rejects([{ name: "tty", content: "", mode: 0o020666 }], "\"tty\" is a link or a special file"))
 
-  it.effect("with a name twice", () => rejects([good, good], "the name \"good.jsonl\" is there twice"))
+  it.effect("with duplicate names", () => rejects([good, good], "the name \"good.jsonl\" is there twice"))
 
   it.effect("with an absolute path", () =>
     Effect.all([
@@ -293,7 +304,7 @@ describe("a zip is rejected", () => {
       `the name "../?[2J?gnp.${"x".repeat(68)}..." leads out of the archive`
     ))
 
-  it.effect("with a wrong checksum", () =>
+  it.effect("with a bad CRC", () =>
     Effect.all([
       rejects([{ ...good, crc32: 1 }], "\"good.jsonl\" does not have the checksum it declares"),
       rejects([{ ...good, method: 0, crc32: 1 }], "\"good.jsonl\" does not have the checksum it declares")

@@ -5,9 +5,12 @@ import * as Stream from "effect/Stream"
 import { BatchSnapshot, type EndedBatch, RequestCounts } from "llm-batch/Batch"
 import { Pipeline } from "llm-batch/Pipeline"
 import type * as Provider from "llm-batch/Provider"
+import type { RawResults } from "llm-batch/RawResults"
 import { RequestDefaults } from "llm-batch/Request"
 import * as Source from "llm-batch/Source"
 import { Fetch } from "llm-batch/stage/Fetch"
+import { Normalize } from "llm-batch/stage/Normalize"
+import * as Tally from "llm-batch/Tally"
 import { Fault, type Script } from "llm-batch/TestProvider"
 import { createHash } from "node:crypto"
 import { gzipSync } from "node:zlib"
@@ -62,6 +65,12 @@ const withDownload = (
         Stream.fromIterable(change(Buffer.concat([...chunks]), file.kind)))
     )
 })
+
+/** Some lines of a file, by their number from 0; all when none are named. */
+const linesOf = (bytes: Buffer, numbers: ReadonlyArray<number> | undefined): Buffer => {
+  const lines = bytes.toString().split(/(?<=\n)/u)
+  return Buffer.from((numbers ?? [...lines.keys()]).map((number) => lines[number]).join(""))
+}
 
 const withFaults = (download: NonNullable<Script["faults"]>["download"], more: Script = {}): World.WorldOptions => ({
   script: { ...more, faults: { download } }
@@ -154,7 +163,7 @@ describe("results", () => {
 })
 
 describe("a download", () => {
-  it.effect("that is cut inside a line is made again", () =>
+  it.effect("that is cut short inside a line is made again", () =>
     Effect.gen(function*() {
       const { batch, world } = yield* ended(withFaults([Cut({ bytes: 250 })]))
       const raw = yield* fetch(world, batch)
@@ -167,7 +176,7 @@ describe("a download", () => {
       )
     }))
 
-  it.effect("that is cut exactly behind a newline is made again", () =>
+  it.effect("that is cut exactly on a newline is made again", () =>
     Effect.gen(function*() {
       const plain = yield* ended()
       yield* fetch(plain.world, plain.batch)
@@ -175,6 +184,27 @@ describe("a download", () => {
       const raw = yield* fetch(world, batch)
       assert.strictEqual(raw.rows, 4)
       assert.deepStrictEqual(rowsIn(world, "0001.jsonl"), [4, 3, 2, 1])
+    }))
+
+  it.effect("of the same file that is served with different bytes each time is one of them as a whole", () =>
+    Effect.gen(function*() {
+      let count = 0
+      const { batch, world } = yield* ended({
+        wrap: withDownload((bytes) => {
+          count++
+          const changed = Buffer.from(bytes.toString().replaceAll("row ", `answer ${count} to `))
+          return [count === 1 ? changed.subarray(0, 250) : changed]
+        })
+      })
+      const answers = () =>
+        [...world.read("raw/test/0001.jsonl").matchAll(/answer (\d) to \d/gu)].map(([, time]) => time)
+      for (const time of ["2", "3"]) {
+        const raw = yield* fetch(world, batch)
+        assert.strictEqual(raw.rows, 4)
+        assert.deepStrictEqual(answers(), [time, time, time, time])
+        const sha256 = createHash("sha256").update(world.read("raw/test/0001.jsonl")).digest("hex")
+        assert.strictEqual(raw.files[0]?.sha256, sha256)
+      }
     }))
 
   it.effect("is kept when it holds more than the next one", () =>
@@ -186,6 +216,86 @@ describe("a download", () => {
       assert.deepStrictEqual(rowsIn(world, "0001.jsonl").slice(0, 2), [4, 3])
       assert.strictEqual(world.read("raw/test/0001.jsonl").length, 400)
       assert.notInclude(world.files().join(), ".tmp")
+    }))
+
+  it.effect("that is short is kept beside another one that is, when each holds rows of its own", () =>
+    Effect.gen(function*() {
+      let count = 0
+      const { batch, world } = yield* ended({
+        wrap: withDownload((bytes) => [linesOf(bytes, [[0, 1], [1, 2], [1, 2]][count++])])
+      })
+      const error = yield* failure(world, batch)
+      assert.deepStrictEqual(error._tag === "ResultsIncomplete" ? [error.raw.rows, error.raw.shortBy] : error._tag, [
+        3,
+        1
+      ])
+      assert.deepStrictEqual(error._tag === "ResultsIncomplete" ? error.raw.files.map(({ name }) => name) : [], [
+        "0001.jsonl",
+        "0001.2.jsonl"
+      ])
+      assert.deepStrictEqual([rowsIn(world, "0001.jsonl"), rowsIn(world, "0001.2.jsonl")], [[4, 3], [3, 2]])
+      assert.notInclude(world.files().join(), ".tmp")
+    }))
+
+  it.effect("that is short completes another one, though neither is whole, and every row is answered once", () =>
+    Effect.gen(function*() {
+      let count = 0
+      const { batch, world } = yield* ended({
+        wrap: withDownload((bytes) => [linesOf(bytes, [[0, 1], [1, 2], [2, 3]][count++])])
+      })
+      const raw = yield* fetch(world, batch)
+      assert.deepStrictEqual([raw.rows, raw.shortBy], [4, 0])
+      assert.strictEqual((yield* downloads(world)).length, 3)
+      const { tally } = yield* world.simulate(Effect.flatMap(Normalize, (stage) => Effect.orDie(stage.normalize(raw))))
+      assert.strictEqual(tally.succeeded, 4)
+      assert.isFalse(Tally.hasAnomalies(tally))
+    }))
+
+  it.effect("that is short is kept beside what came before, and a whole one in place of all", () =>
+    Effect.gen(function*() {
+      const parts = [[0], [0], [1], [1], [0, 1, 2, 3]]
+      let count = 0
+      const { batch, world } = yield* ended({ wrap: withDownload((bytes) => [linesOf(bytes, parts[count++])]) })
+      const again = (before?: RawResults) =>
+        world.simulate(
+          Effect.flatMap(Fetch, (stage) =>
+            Effect.catchTag(stage.fetch(batch, before), "ResultsIncomplete", ({ raw }) => Effect.succeed(raw))).pipe(
+              Effect.orDie
+            )
+        )
+      const first = yield* again()
+      const second = yield* again(first)
+      assert.deepStrictEqual([first.rows, second.rows, second.shortBy], [1, 2, 2])
+      assert.deepStrictEqual(second.files.map(({ name }) => name), ["0001.jsonl", "0001.2.jsonl"])
+      const third = yield* again(second)
+      assert.deepStrictEqual(third.files.map(({ name }) => name), ["0001.jsonl"])
+      assert.deepStrictEqual(rowsIn(world, "0001.jsonl"), [4, 3, 2, 1])
+    }))
+
+  it.effect("that is short replaces what came before and was changed since", () =>
+    Effect.gen(function*() {
+      const { batch, world } = yield* ended({ wrap: withDownload((bytes) => [linesOf(bytes, [0, 1])]) })
+      const error = yield* failure(world, batch)
+      const before = error._tag === "ResultsIncomplete" ? error.raw : assert.fail(error._tag)
+      world.memory.disk.remove("/runs/one/raw/test/0001.jsonl")
+      const again = yield* world.simulate(
+        Effect.flatMap(Fetch, (stage) => Effect.flip(stage.fetch(batch, before)))
+      )
+      assert.strictEqual(again._tag, "ResultsIncomplete")
+      assert.deepStrictEqual(rowsIn(world, "0001.jsonl"), [4, 3])
+    }))
+
+  it.effect("that is cut behind a brace inside of its last line is made again", () =>
+    Effect.gen(function*() {
+      let count = 0
+      const { batch, world } = yield* ended({
+        wrap: withDownload((bytes) => [
+          count++ === 0 ? bytes.subarray(0, bytes.lastIndexOf("}", bytes.lastIndexOf("}") - 1) + 1) : bytes
+        ])
+      })
+      const raw = yield* fetch(world, batch)
+      assert.deepStrictEqual([raw.rows, (yield* downloads(world)).length], [4, 2])
+      assert.isTrue(world.read("raw/test/0001.jsonl").endsWith("\n"))
     }))
 
   it.effect("that stays short is given up after three, with what came", () =>
@@ -282,7 +392,7 @@ describe("a download", () => {
     }))
 })
 
-describe("results that are gone", () => {
+describe("results that are expired or gone, with 404,", () => {
   it.effect("are said to be so", () =>
     Effect.gen(function*() {
       const { batch, world } = yield* ended()

@@ -155,7 +155,7 @@ describe("a batch", () => {
       )
     }))
 
-  it.scoped("never goes backwards, whatever a server that lags behind says", () =>
+  it.scoped("whose status goes backwards never does, whatever a server that lags behind says", () =>
     Effect.gen(function*() {
       const counts = (succeeded: number) =>
         new RequestCounts({ total: 9, succeeded, errored: 0, expired: 0, cancelled: 0 })
@@ -242,14 +242,15 @@ describe("the pauses", () => {
 
 describe("trouble", () => {
   for (
-    const error of [
-      failing("unreachable", 500),
-      failing("unreachable", null),
-      failing("unexpected", 200),
-      failing("rate-limited", 429)
-    ]
+    const [what, error] of [
+      ["500", failing("unreachable", 500)],
+      ["408", failing("unreachable", 408)],
+      ["a reset", failing("unreachable", null)],
+      ["an HTML error page", failing("unexpected", 200)],
+      ["429", failing("rate-limited", 429)]
+    ] as const
   ) {
-    it.scoped(`does not end a wait when it may pass: ${error.reason}, HTTP ${error.status}`, () =>
+    it.scoped(`does not end a wait when it may pass: ${what}`, () =>
       Effect.gen(function*() {
         const test = yield* TestProvider.make()
         const batch = yield* makeBatch(test, 1)
@@ -283,8 +284,8 @@ describe("trouble", () => {
       assert.deepStrictEqual(operations.slice(0, 6), ["list", "retrieve", "retrieve", "retrieve", "list", "retrieve"])
     }))
 
-  for (const [asked, honoured] of [["5 minutes", 300_000], ["3 days", 600_000]] as const) {
-    it.scoped(`that asks to come back in ${asked} is honoured, within reason`, () =>
+  for (const [asked, honoured] of [["5 minutes", 300_000], ["3 days", 600_000], [undefined, 0]] as const) {
+    it.scoped(`with Retry-After of ${asked ?? "nothing"} is honoured, unless it is absurdly large`, () =>
       Effect.gen(function*() {
         const test = yield* TestProvider.make({
           faults: { retrieve: [TestProvider.Fault.Failing({ reason: "rate-limited", retryAfter: asked })] }
@@ -297,7 +298,37 @@ describe("trouble", () => {
       }))
   }
 
-  it.scoped("with the key ends all waits", () =>
+  for (
+    const [what, retrieve] of [
+      ["hangs", () => Effect.never],
+      ["brings one byte a second", () => Effect.zipRight(Effect.sleep("1 day"), failing("unexpected"))]
+    ] as const
+  ) {
+    it.scoped(`with a socket that ${what} does not end a wait, and holds up no other one`, () =>
+      Effect.gen(function*() {
+        const test = yield* TestProvider.make()
+        const batches = yield* makeBatches(test, 3)
+        let calls = 0
+        const { events, poll } = yield* stage({
+          ...test.provider,
+          list: retrieve,
+          retrieve: (id) => id === "batch-2" && ++calls < 4 ? retrieve() : test.provider.retrieve(id)
+        }, { schedule: everyMinute })
+        const ended = yield* Effect.flatten(
+          after("40 minutes", Effect.forEach(batches, poll, { concurrency: "unbounded" }))
+        )
+        assert.deepStrictEqual(ended.map(({ ending }) => ending), ["completed", "completed", "completed"])
+        assert.deepStrictEqual(
+          events.flatMap((event) => event._tag === "PollTrouble" ? [event.detail] : []).slice(0, 2),
+          [
+            "test: list batches: no whole answer within 2m. Check the network and the base URL, then run the same command again; nothing is lost.",
+            "test: retrieve batch-2: no whole answer within 2m. Check the network and the base URL, then run the same command again; nothing is lost."
+          ]
+        )
+      }))
+  }
+
+  it.scoped("of a 401 with the key ends all waits", () =>
     Effect.gen(function*() {
       const test = yield* TestProvider.make()
       const batches = yield* makeBatches(test, 3)
@@ -336,7 +367,7 @@ describe("trouble", () => {
       assert.include(Exit.isFailure(exit) ? String(exit.cause) : "it went well", "a bug")
     }))
 
-  it.scoped("to find a batch is borne for some rounds, then it is gone", () =>
+  it.scoped("of a 404 on a known batch is borne for some rounds, then it is gone", () =>
     Effect.gen(function*() {
       const test = yield* TestProvider.make()
       const batch = yield* makeBatch(test, 1)
