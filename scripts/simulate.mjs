@@ -1,8 +1,8 @@
 /**
  * Runs seeded simulations: `npm run simulate -- --seeds 100000`. With `--seed S` it begins there, and runs that one only
  * unless `--seeds` says how many; `--trace` tells everything that happens. `--points` tries every point of the fixed
- * scenarios instead: a death and a fault at each operation and call, and each sync left out in turn. Ends with code 1 when something that must hold
- * does not, and says how to see it again.
+ * scenarios instead: a death and a fault at each operation and call, and each sync left out in turn. Ends with code 1
+ * when something that must hold does not, and says how to see it again.
  */
 import { build } from "esbuild"
 import { spawn } from "node:child_process"
@@ -35,8 +35,10 @@ const whole = (name, text) => {
 const first = whole("seed", values.seed ?? "1")
 const count = whole("seeds", values.seeds ?? (values.seed === undefined ? "1000" : "1"))
 
-/** How many seeds a worker takes before another one takes its place. */
-const portion = Math.max(1, Math.min(500, Math.ceil(count / availableParallelism())))
+const workers = availableParallelism()
+
+/** How many seeds a worker takes before another one takes its place: it needs some hundreds to come up to its speed. */
+const portion = Math.max(1, Math.min(5_000, Math.ceil(count / workers)))
 
 const folder = mkdtempSync(join(tmpdir(), "llm-batch-simulate-"))
 const bundle = join(folder, "command.mjs")
@@ -60,7 +62,9 @@ const say = () => {
 
 /** @param {ReadonlyArray<string>} args */
 const start = (args) =>
-  spawn(process.execPath, ["--enable-source-maps", bundle, ...args], { stdio: ["ignore", "pipe", "inherit"] })
+  spawn(process.execPath, ["--enable-source-maps", "--max-semi-space-size=32", bundle, ...args], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
 
 /**
  * @param {import("node:child_process").ChildProcess} child
@@ -99,6 +103,33 @@ const work = async () => {
   }
 }
 
+/**
+ * Points tried, by what they are.
+ *
+ * @type {Map<string, number>}
+ */
+const points = new Map()
+
+/**
+ * Lets a process try one part of all points.
+ *
+ * @param {number} part
+ */
+const tryPoints = async (part) => {
+  const child = start(["points", String(part), String(workers)])
+  const ended = endOf(child)
+  for await (const line of createInterface({ input: child.stdout })) {
+    const { problems, tried, what } = JSON.parse(line).points
+    points.set(what, (points.get(what) ?? 0) + tried)
+    for (const problem of problems) {
+      violations.push(problem)
+      console.error(`${what}: ${problem}`)
+    }
+  }
+  const code = await ended
+  if (code !== 0) throw new Error(`A worker ended with code ${code}`)
+}
+
 try {
   await build({
     entryPoints: [join(root, "test/simulation/Command.ts")],
@@ -115,12 +146,15 @@ try {
     }
   })
   if (values.points) {
-    const child = start(["points"])
-    child.stdout.pipe(process.stdout)
-    process.exitCode = await endOf(child) ?? 1
+    await Promise.all(Array.from({ length: workers }, (_, part) => tryPoints(part)))
+    const tried = [...points.values()].reduce((sum, one) => sum + one, 0)
+    for (const [what, count] of points) console.log(`${what}: ${count}`)
+    const seconds = ((performance.now() - began) / 1_000).toFixed(0)
+    console.log(`${tried} points in ${seconds} s; ${violations.length} violations`)
+    process.exitCode = violations.length > 0 ? 1 : 0
   } else {
     const progress = setInterval(say, 10_000)
-    await Promise.all(Array.from({ length: Math.min(availableParallelism(), Math.ceil(count / portion)) }, work))
+    await Promise.all(Array.from({ length: Math.min(workers, Math.ceil(count / portion)) }, work))
     clearInterval(progress)
     say()
     process.exitCode = violations.length > 0 ? 1 : 0

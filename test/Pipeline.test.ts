@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
@@ -73,6 +72,8 @@ describe("a run", () => {
         refused: 0,
         truncated: 0,
         retryable: 2,
+        repairable: 0,
+        late: 1,
         duplicateLines: 1,
         conflictingLines: 0,
         unexpectedLines: 0,
@@ -389,70 +390,6 @@ describe("a resume", () => {
       assert.deepStrictEqual((yield* batchesOf(world)).toSorted(), ["0001", "0002"])
     }))
 
-  it.effect(
-    "after the power failed, at whichever operation of the disk, ends in the same bytes and pays once",
-    () =>
-      Effect.gen(function*() {
-        const expected = yield* uninterrupted
-        let reached = true
-        for (let count = 1; reached; count++) {
-          const world = yield* World.make({ script: mixed })
-          world.memory.failOnce({ count, code: "crash" })
-          const exit = yield* Effect.exit(world.simulate(begin()))
-          reached = Exit.isFailure(exit)
-          world.memory.crash()
-          const message = `the power failed at operation ${count}`
-          const begun = world.files().includes("journal.jsonl") &&
-            world.journal().some(({ _tag }) => _tag === "BuildFinished")
-          if (begun) {
-            yield* world.simulate(resume())
-          } else {
-            assert.deepStrictEqual(yield* batchesOf(world), [], message)
-            world.memory.disk.remove(World.directory)
-            yield* world.simulate(begin())
-          }
-          assert.strictEqual(world.read("results.jsonl"), expected.results, message)
-          // Which shard is sent first is not the same after a crash, and so neither are the provider's ids.
-          const withoutBatches = (text: string) => text.replaceAll(/"batch_id":"[^"]*"/gu, "")
-          assert.strictEqual(withoutBatches(world.read("failures.jsonl")), withoutBatches(expected.failures), message)
-          assert.deepStrictEqual((yield* batchesOf(world)).toSorted(), ["0001", "0002"], message)
-        }
-      }),
-    120_000
-  )
-
-  it.effect(
-    "after the disk refused an operation, whichever, ends in the same bytes and pays once",
-    () =>
-      Effect.gen(function*() {
-        const expected = yield* uninterrupted
-        let reached = true
-        for (let count = 1; reached; count++) {
-          const world = yield* World.make({ script: mixed })
-          world.memory.failOnce({ count, code: "ENOSPC" })
-          const before = world.memory.operations
-          const first = yield* Effect.exit(world.simulate(begin()))
-          reached = world.memory.operations - before >= count
-          const message = `operation ${count} was refused`
-          if (Exit.isFailure(first)) {
-            assert.strictEqual(first.cause._tag, "Fail", message)
-            const begun = world.files().includes("journal.jsonl") &&
-              world.journal().some(({ _tag }) => _tag === "BuildFinished")
-            if (begun) {
-              yield* world.simulate(resume())
-            } else {
-              assert.deepStrictEqual(yield* batchesOf(world), [], message)
-              world.memory.disk.remove(World.directory)
-              yield* world.simulate(begin())
-            }
-          }
-          assert.strictEqual(world.read("results.jsonl"), expected.results, message)
-          assert.deepStrictEqual((yield* batchesOf(world)).toSorted(), ["0001", "0002"], message)
-        }
-      }),
-    120_000
-  )
-
   it.effect("of a finished run gives it back as it is, without a call", () =>
     Effect.gen(function*() {
       const world = yield* World.make()
@@ -565,7 +502,8 @@ describe("what cannot be", () => {
       handle.close()
       assert.strictEqual(
         yield* messageOf(world.inProcess(resume(), 0)),
-        "/runs/one: this run was never built to its end; nothing was sent. Remove the directory and run again from the input."
+        "/runs/one: this run was never built to its end; nothing was sent. "
+          + "Give the command that began it again: llm-batch run with the same input, and --run-dir /runs/one."
       )
     }))
 
@@ -601,8 +539,8 @@ describe("what cannot be", () => {
       handle.close()
       assert.strictEqual(
         yield* messageOf(world.inProcess(run(Source.file("/in.jsonl")), 0)),
-        "/runs/one: a run of this input needs about 60 MB of disk, and 10 MB are free. "
-          + "Free some space, or name a directory on another disk with --run-dir."
+        "/runs/one: cannot hold the run: a run of this input needs about 60 MB, and 10 MB are free; --run-dir can name a "
+          + "directory on another disk (ENOSPC). Free some space, then go on with the same command."
       )
     }))
 

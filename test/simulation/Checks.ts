@@ -50,6 +50,15 @@ export const isBuilt = (computer: Computer): boolean =>
 export const attempts = (computer: Computer): number =>
   journal(computer).reduce((most, entry) => entry["_tag"] === "RetryBuilt" ? Number(entry["attempt"]) : most, 1)
 
+/** What a process that ended well has told is not lost with the power; only what was merely observed may be. */
+export const nothingForgotten = (before: string, after: string): void => {
+  if (!before.startsWith(after)) fail("the journal is another one after the power was cut")
+  for (const line of linesOf(before.slice(after.length))) {
+    const { _tag } = parse(line, "an entry of the journal")
+    if (_tag !== "BatchObserved") fail(`${String(_tag)} was told, and the power took it`)
+  }
+}
+
 /** The batches of the run, leaving out those that others made. */
 const ownBooks = (provider: SimulatedProvider): ReadonlyArray<Booked> =>
   provider.books.filter(({ runTag }) => runTag !== "neighbour1")

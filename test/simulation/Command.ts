@@ -1,12 +1,13 @@
 /**
  * Runs simulations one after the other, for `scripts/simulate.mjs`: `command.mjs FIRST_SEED COUNT [--trace]`. Each says
- * what came of it in a line of JSON. `command.mjs points` tries every point of the scenarios, and each sync left out.
+ * what came of it in a line of JSON. `command.mjs points PART PARTS` tries one part of all points of the scenarios.
  */
 import { Violation } from "./Checks.js"
 import { draw } from "./Plan.js"
 import * as Points from "./Points.js"
 import { scenarios } from "./Scenarios.js"
 import { simulate } from "./Simulation.js"
+import * as Syncs from "./Syncs.js"
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
@@ -27,28 +28,28 @@ const trySeeds = (first: number, count: number): void => {
   }
 }
 
-const tryPoints = (): void => {
-  for (const [name, plan] of Object.entries(scenarios)) {
-    const { ending, operations } = Points.survey(plan)
-    for (
-      const [what, points] of [
-        ["deaths at calls", Points.deathsAtCalls(ending)],
-        ["deaths at operations of the disk", Points.deathsAtDisk(ending)],
-        ["faults of the disk", Points.diskFaults(ending)]
-      ] as const
-    ) {
-      const problem = Points.tryAll(plan, ending, points)
-      print(`${name}: ${points.length} ${what}: ${problem ?? "all well"}`)
-      if (problem !== undefined) process.exitCode = 1
-    }
-    for (const [site, from] of Points.syncSites(operations)) {
-      const notice = Points.noticesWithout(plan, ending, site, from)
-      print(`${name}: without ${site}: ${notice?.split("\n")[0] ?? "nothing is noticed"}`)
-    }
-  }
+/** Every so many-th, beginning with one of the first. */
+const partOf = <A>(all: ReadonlyArray<A>, part: number, parts: number): ReadonlyArray<A> =>
+  all.filter((_, index) => index % parts === part)
+
+const tell = (what: string, problems: ReadonlyArray<string | undefined>): void => {
+  print(JSON.stringify({
+    points: { what, tried: problems.length, problems: problems.filter((problem) => problem !== undefined) }
+  }))
 }
 
-const [first, count] = process.argv.slice(2).map(Number)
-if (process.argv[2] === "points") tryPoints()
-else if (first !== undefined && count !== undefined) trySeeds(first, count)
-else throw new Error("Give the first seed, and how many, or: points")
+const tryPoints = (part: number, parts: number): void => {
+  for (const [name, plan] of Object.entries(scenarios)) {
+    const survey = Points.survey(plan)
+    for (const [kind, pointsOf] of Object.entries(Points.kinds)) {
+      const points = partOf(pointsOf(survey), part, parts)
+      tell(`${name}: ${kind}`, points.map((point) => Points.problemAt(plan, point)))
+    }
+  }
+  tell("syncs left out", partOf(Syncs.all, part, parts).map(Syncs.problemWith))
+}
+
+const [first, second, third] = process.argv.slice(2)
+if (first === "points") tryPoints(Number(second), Number(third))
+else if (first !== undefined && second !== undefined) trySeeds(Number(first), Number(second))
+else throw new Error("Give the first seed, and how many; or: points, which part, and of how many")

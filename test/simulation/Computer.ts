@@ -2,13 +2,22 @@
  * A machine with a disk, on which processes of the pipeline run, one after the other or beside each other. What a process
  * knows is on that disk and at the provider.
  */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Ledger from "llm-batch/Ledger"
 import * as Pipeline from "llm-batch/Pipeline"
 import { Provider } from "llm-batch/Provider"
 import { RunLocked } from "llm-batch/RunError"
+import * as Ask from "llm-batch/stage/Ask"
+import * as Build from "llm-batch/stage/Build"
+import * as Fetch from "llm-batch/stage/Fetch"
+import * as Normalize from "llm-batch/stage/Normalize"
 import * as Poll from "llm-batch/stage/Poll"
+import * as Submit from "llm-batch/stage/Submit"
 import { Disk } from "../../src/internal/Disk.js"
 import * as MemoryDisk from "../../src/internal/MemoryDisk.js"
 import { RunLock } from "../../src/internal/RunLock.js"
@@ -22,11 +31,22 @@ export const directory = "/runs/one"
 
 export interface ComputerOptions {
   readonly dice: Dice
-  readonly pollEvery: number
+  readonly pollFirst: number
   /** Decides over the operations of a process. */
   readonly before?: (process: Process, operation: Operation) => Verdict
   readonly after?: (process: Process, operation: Operation) => void
 }
+
+/** Fewer and fewer looks: it is what they find that matters. The last pause is within the grace after the provider's window. */
+const looks = (first: number) =>
+  Schedule.modifyDelay(Schedule.exponential(first), (_, delay) => Duration.min(delay, "1 hour"))
+
+/** What there is, and what a layer makes of it. */
+const extended = <Before, Needed, A>(
+  before: Context.Context<Before>,
+  layer: Layer.Layer<A, never, Needed>
+): Effect.Effect<Context.Context<Before | A>, never, Scope.Scope | Exclude<Needed, Before>> =>
+  Effect.map(Effect.provide(Layer.build(layer), before), (made) => Context.merge(before, made))
 
 export class Computer {
   readonly machine: Machine
@@ -45,7 +65,10 @@ export class Computer {
     clockError = 0
   ): Process<A, E> {
     const process = this.machine.start<A, E>(
-      (self) => Effect.provide(program, this.layerOf(self, provider)),
+      (self) =>
+        Effect.scoped(
+          Effect.flatMap(this.pipelineOf(self, provider), (pipeline) => Effect.provide(program, pipeline))
+        ),
       { clockError, onEnd: () => this.unlock() }
     )
     return process
@@ -82,7 +105,7 @@ export class Computer {
 
   /** The text of a file below the run directory; `undefined` when it is not there. */
   read(path: string): string | undefined {
-    return this.memory.files().get(`${directory}/${path}`)?.toString()
+    return this.memory.read(`${directory}/${path}`)?.toString()
   }
 
   private unlock(): void {
@@ -91,8 +114,12 @@ export class Computer {
     }
   }
 
-  private layerOf(process: Process, provider: SimulatedProvider): Layer.Layer<Pipeline.Pipeline> {
-    const { after, before, pollEvery } = this.options
+  /** The real stages and ledger, built one after the other: composed as layers they take longer than all the rest. */
+  private pipelineOf(
+    process: Process,
+    provider: SimulatedProvider
+  ): Effect.Effect<Context.Context<Pipeline.Pipeline>, never, Scope.Scope> {
+    const { after, before, pollFirst } = this.options
     const disk = makeProcessDisk(this.memory.disk, {
       before: (operation) => {
         if (!process.isAlive) throw new Killed()
@@ -119,16 +146,20 @@ export class Computer {
             })
         ))
     })
-    return Layer.fresh(
-      Pipeline.layerComposed.pipe(
-        Layer.provide(Poll.layerWith({ schedule: Schedule.spaced(pollEvery) })),
-        Layer.provide(Pipeline.layerStages),
-        Layer.provide(Layer.mergeAll(
-          Layer.sync(Provider, () => provider.connect(process)),
-          Layer.succeed(Disk, disk),
-          Layer.succeed(RunLock, lock)
-        ))
-      )
+    const machine = Context.make(Provider, provider.connect(process)).pipe(
+      Context.add(Disk, disk),
+      Context.add(RunLock, lock)
     )
+    const poll = Poll.layerWith({ schedule: looks(pollFirst) })
+    return Effect.gen(function*() {
+      const withLedger = yield* extended(machine, Ledger.layer)
+      const withBuild = yield* extended(withLedger, Build.layer)
+      const withSubmit = yield* extended(withBuild, Submit.layer)
+      const withPoll = yield* extended(withSubmit, poll)
+      const withFetch = yield* extended(withPoll, Fetch.layer)
+      const withNormalize = yield* extended(withFetch, Normalize.layer)
+      const withAsk = yield* extended(withNormalize, Ask.layer)
+      return yield* extended(withAsk, Pipeline.layerComposed)
+    })
   }
 }

@@ -41,6 +41,9 @@ const someDay = Date.UTC(2027, 0, 15, 8, 30)
 /** More tasks than this are no run any more, but a loop without end. */
 const tasksAtMost = 3_000_000
 
+/** How long a fiber may go on before another one has its turn: as long as outside of a simulation. */
+const stepsAtATime = 2_048
+
 /** What of the host's time is taken over while a machine runs. */
 const host = { setImmediate: globalThis.setImmediate, clearImmediate: globalThis.clearImmediate }
 
@@ -211,7 +214,10 @@ class RunningProcess<A, E> implements Process<A, E> {
   }
 
   begin(program: Effect.Effect<A, E>): void {
-    const scheduler = makeScheduler((task) => this.queue.push(task))
+    const scheduler = makeScheduler(
+      (task) => this.queue.push(task),
+      (fiber) => fiber.currentOpCount > stepsAtATime ? 0 : false
+    )
     this.fiber = Effect.runFork(program, { scheduler, immediate: false })
     this.fiber.addObserver((exit) => {
       if (!this.isAlive) return

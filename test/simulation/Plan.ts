@@ -2,10 +2,9 @@
  * What one simulation is about: the input, the limits, the provider, and how much goes wrong. A seed decides all of it.
  */
 import type { RunOptions } from "llm-batch/Pipeline"
-import type { Shard } from "llm-batch/Shard"
 import type { RowOutcome } from "llm-batch/TestProvider"
 import { Dice } from "./Dice.js"
-import type { Behaviour, Fate } from "./SimulatedProvider.js"
+import type { Behaviour } from "./SimulatedProvider.js"
 
 const minute = 60_000
 const hour = 60 * minute
@@ -17,11 +16,26 @@ export interface InputRow {
   readonly prompt: string
 }
 
+/** What the files of a run are a function of, whatever happens to it on the way. */
+export interface Setting {
+  readonly rows: ReadonlyArray<InputRow>
+  readonly options: Pick<RunOptions, "shardRows" | "shardBytes" | "retries">
+  /** What becomes of each row each time that it is asked. */
+  readonly fate: Behaviour["fate"]
+  /** Batches carry our tag, and inputs are uploaded first: OpenAI's way. Anthropic's is without either. */
+  readonly tags: boolean
+  readonly oneModelPerBatch: boolean
+  /** Whether the rows that failed are asked again once more when the run is finished. */
+  readonly retriesAfterwards: boolean
+}
+
 export interface Plan {
   readonly seed: number
-  readonly rows: ReadonlyArray<InputRow>
-  readonly options: Pick<RunOptions, "shardRows" | "shardBytes" | "retries" | "maxConcurrentJobs">
-  readonly provider: Behaviour
+  readonly setting: Setting
+  readonly maxConcurrentJobs: number | undefined
+  readonly provider: Omit<Behaviour, "fate" | "tags" | "upload" | "oneModelPerBatch">
+  /** Whether each step of the run is taken by a process of its own, after whose end the power is cut. */
+  readonly stepwise: boolean
   /** How many processes are killed, lose their power or are interrupted, at most. */
   readonly deaths: number
   /** How many operations of the disk fail, at most, and how likely each does. */
@@ -31,14 +45,12 @@ export interface Plan {
   readonly cancels: boolean
   /** Whether another process tries to take the run up beside the one that has it. */
   readonly intrudes: boolean
-  /** Whether the rows that failed are asked again once more when the run is finished. */
-  readonly retriesAfterwards: boolean
   /** Whether the clocks of processes are wrong, each by another amount of at most so many milliseconds. */
   readonly clockError: number
   /** Whether the key does not work for a while. */
   readonly lockout: boolean
-  /** Pauses between two looks at the batches, in milliseconds. */
-  readonly pollEvery: number
+  /** The first pause between two looks at the batches, in milliseconds; each further one is twice as long, up to an hour. */
+  readonly pollFirst: number
 }
 
 /** Ids that have been trouble to somebody. */
@@ -66,12 +78,17 @@ const strangeIds: ReadonlyArray<string> = [
   "abcdefghij-1"
 ]
 
+/** Mostly few rows: what can go wrong with many can nearly always go wrong with few, and soon. */
 const inputOf = (dice: Dice): ReadonlyArray<InputRow> => {
-  const count = dice.weighted([[0.5, 0], [2, 1], [8, dice.between(2, 8)], [1.5, dice.between(9, 20)], [
-    0.3,
-    dice.between(21, 60)
-  ]], 3)
-  const models = dice.between(1, 4)
+  const count = dice.weighted([
+    [0.3, 0],
+    [3, 1],
+    [8, dice.between(2, 4)],
+    [1.5, dice.between(5, 10)],
+    [0.3, dice.between(11, 24)],
+    [0.05, dice.between(25, 60)]
+  ], 3)
+  const models = dice.of([1, 1, 1, 1, 2, 3])
   const named = dice.happens(0.8)
   const strange = [...strangeIds]
   return Array.from({ length: count }, (_, index) => {
@@ -87,15 +104,15 @@ const inputOf = (dice: Dice): ReadonlyArray<InputRow> => {
 }
 
 /** What becomes of each row each time that it is asked. */
-const fateOf = (seed: number, tags: boolean) => {
-  const dice = Dice.of(seed, "fate")
+const fateOf = (setting: number, tags: boolean): Behaviour["fate"] => {
+  const dice = Dice.of(setting, "fate")
   const trouble = dice.of([0, 0.05, 0.3])
   const endings = dice.of([0, 0, 0.3])
   const losses = dice.of([0, 0, 0, 0.2])
   // Without tags a shard whose create was lost is looked for every minute until its batch ends.
-  const slow = tags ? dice.of([0, 0, 0.1, 0.5]) : 0
-  return (shard: Pick<Shard, "id" | "attempt">): Fate => {
-    const own = Dice.of(seed, "shard", shard.id)
+  const slow = tags ? dice.of([0, 0, 0, 0.2]) : 0
+  return (shard) => {
+    const own = Dice.of(setting, "shard", shard.id)
     const outcomes: ReadonlyArray<readonly [number, RowOutcome]> = [
       [1, "refused"],
       [1, "truncated"],
@@ -107,7 +124,7 @@ const fateOf = (seed: number, tags: boolean) => {
       [1, "duplicate"],
       [1, "conflicting"]
     ]
-    const of = (row: number, what: string) => Dice.of(seed, what, row, shard.attempt)
+    const of = (row: number, what: string) => Dice.of(setting, what, row, shard.attempt)
     return {
       answer: (row) => `answer ${row}.${shard.attempt}`,
       outcome: (row) => {
@@ -126,26 +143,43 @@ const fateOf = (seed: number, tags: boolean) => {
   }
 }
 
+const settingOf = (number: number): Setting => {
+  const dice = Dice.of(number, "setting")
+  const tags = dice.happens(0.6)
+  const rows = inputOf(dice)
+  const shards = dice.weighted([[5, 1], [4, 2], [2, 3], [0.3, dice.between(4, 12)]], 1)
+  return {
+    rows,
+    options: {
+      ...(dice.happens(0.8) ? { shardRows: Math.max(1, Math.ceil(rows.length / shards)) } : undefined),
+      ...(dice.happens(0.05) ? { shardBytes: dice.between(300, 1_500) } : undefined),
+      retries: dice.of([0, 0, 0, 0, 1, 1, 2])
+    },
+    fate: fateOf(number, tags),
+    tags,
+    oneModelPerBatch: dice.happens(0.5),
+    retriesAfterwards: dice.happens(0.1)
+  }
+}
+
+/** So many seeds in a row have one setting, and so one undisturbed run to be compared with. */
+const seedsPerSetting = 10
+
+let latest = { number: -1, setting: settingOf(-1) }
+
 /** The plan of a seed. */
 export const draw = (seed: number): Plan => {
+  const number = Math.floor(seed / seedsPerSetting)
+  if (latest.number !== number) latest = { number, setting: settingOf(number) }
+  const { setting } = latest
   const dice = Dice.of(seed, "plan")
-  const tags = dice.happens(0.6)
-  const calm = dice.happens(0.15)
+  const calm = dice.happens(0.1)
   return {
     seed,
-    rows: inputOf(dice),
-    options: {
-      ...(dice.happens(0.8) ? { shardRows: dice.between(1, 12) } : undefined),
-      ...(dice.happens(0.2) ? { shardBytes: dice.between(300, 1_500) } : undefined),
-      ...(dice.happens(0.2) ? { maxConcurrentJobs: dice.between(1, 3) } : undefined),
-      retries: dice.of([0, 0, 1, 2])
-    },
+    setting,
+    maxConcurrentJobs: dice.happens(0.2) ? dice.between(1, 3) : undefined,
     provider: {
-      tags,
-      upload: tags,
-      oneModelPerBatch: dice.happens(0.5),
       listPage: dice.of([1, 2, 5, 100]),
-      fate: fateOf(seed, tags),
       faultRate: calm ? 0 : dice.of([0.05, 0.2, 0.5]),
       faults: calm ? 0 : dice.between(0, 12),
       lostCreates: [],
@@ -156,37 +190,44 @@ export const draw = (seed: number): Plan => {
       hardCuts: dice.happens(0.1),
       neighbours: dice.happens(0.1)
     },
+    stepwise: dice.happens(0.05),
     deaths: calm ? 0 : dice.of([0, 1, 1, 2, 3, 4]),
     diskFaults: calm ? 0 : dice.of([0, 0, 1, 3]),
     diskFaultRate: dice.of([0.002, 0.02, 0.1]),
     cancels: !calm && dice.happens(0.1),
     intrudes: !calm && dice.happens(0.15),
-    retriesAfterwards: dice.happens(0.2),
     clockError: calm ? 0 : dice.of([0, 0, 0, 4 * minute]),
     lockout: !calm && dice.happens(0.1),
-    pollEvery: dice.of([10 * minute, hour, 3 * hour])
+    pollFirst: dice.of([minute, 10 * minute, hour, hour, hour])
   }
 }
 
-/** The same plan with nothing that goes wrong but what the provider does with the rows. */
-export const undisturbed = (plan: Plan): Plan => ({
-  ...plan,
+/** A plan of the setting in which nothing goes wrong but what the provider does with the rows. */
+export const undisturbed = (setting: Setting): Plan => ({
+  seed: 0,
+  setting,
+  maxConcurrentJobs: undefined,
   provider: {
-    ...plan.provider,
+    listPage: 100,
     faultRate: 0,
     faults: 0,
     lostCreates: [],
     lag: 0,
     latency: 1,
     stale: false,
+    countless: false,
+    hardCuts: false,
     neighbours: false
   },
+  stepwise: false,
   deaths: 0,
   diskFaults: 0,
+  diskFaultRate: 0,
   cancels: false,
   intrudes: false,
   clockError: 0,
-  lockout: false
+  lockout: false,
+  pollFirst: hour
 })
 
 /** Whether the results are the same bytes, whatever happens on the way. */

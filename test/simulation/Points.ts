@@ -13,14 +13,21 @@ export interface Point {
   readonly mishap: Mishap
 }
 
-const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index + 1)
+/** A plan in which nothing goes wrong: what its points are. */
+export interface Survey {
+  readonly plan: Plan
+  readonly ending: Ending
+  /** Those of the first process. */
+  readonly operations: ReadonlyArray<Operation>
+}
 
-/** Nothing goes wrong: what the points of the plan are. */
-export const survey = (plan: Plan): { readonly ending: Ending; readonly operations: ReadonlyArray<Operation> } => {
+export const survey = (plan: Plan): Survey => {
   const operations: Array<Operation> = []
   const ending = simulate(plan, { mishap: {}, onOperation: (operation) => operations.push(operation) })
-  return { ending, operations }
+  return { plan, ending, operations }
 }
+
+const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index + 1)
 
 const disk = (operation: number, how: "kill" | "power", after: boolean): Death => ({
   _tag: "Disk",
@@ -29,16 +36,24 @@ const disk = (operation: number, how: "kill" | "power", after: boolean): Death =
   after
 })
 
-/** The power is cut, or the process killed, before and in the midst of every operation of the disk. */
-export const deathsAtDisk = (ending: Ending): ReadonlyArray<Point> =>
-  numbers(ending.operationsOfFirst).flatMap((operation) => [
-    { name: `power cut before operation ${operation}`, mishap: { death: disk(operation, "power", false) } },
-    { name: `power cut after operation ${operation}`, mishap: { death: disk(operation, "power", true) } },
-    { name: `killed after operation ${operation}`, mishap: { death: disk(operation, "kill", true) } }
+/** Whether an operation can be done in part. */
+const isDivisible = ({ bytes, name }: Operation): boolean => name === "write" && bytes !== undefined && bytes.length > 1
+
+/** The power is cut before every operation of the disk and in the midst of every write; the process killed after each. */
+const deathsAtDisk = ({ operations }: Survey): ReadonlyArray<Point> =>
+  operations.flatMap((operation, index) => [
+    { name: `power cut before operation ${index + 1}`, mishap: { death: disk(index + 1, "power", false) } },
+    ...(isDivisible(operation)
+      ? [{
+        name: `power cut in the midst of operation ${index + 1}`,
+        mishap: { death: disk(index + 1, "power", true) }
+      }]
+      : []),
+    { name: `killed after operation ${index + 1}`, mishap: { death: disk(index + 1, "kill", true) } }
   ])
 
 /** The process is killed, or the power cut, before every call and when it was carried out. */
-export const deathsAtCalls = (ending: Ending): ReadonlyArray<Point> =>
+const deathsAtCalls = ({ ending }: Survey): ReadonlyArray<Point> =>
   numbers(ending.callsOfFirst).flatMap((call) =>
     (["made", "done"] as const).flatMap((when) =>
       (["kill", "power"] as const).map((how) => ({
@@ -48,32 +63,37 @@ export const deathsAtCalls = (ending: Ending): ReadonlyArray<Point> =>
     )
   )
 
-const verdicts: ReadonlyArray<Verdict> = ["ENOSPC", "EIO", "EACCES", { bytes: 1 }]
+const errors: ReadonlyArray<Verdict> = ["ENOSPC", "EIO", "EACCES"]
 
-/** Every operation of the disk fails, or a write of it is cut short. */
-export const diskFaults = (ending: Ending): ReadonlyArray<Point> =>
-  numbers(ending.operationsOfFirst).flatMap((operation) =>
-    verdicts.map((verdict) => ({
-      name: `operation ${operation} meets ${JSON.stringify(verdict)}`,
-      mishap: { fault: { operation, verdict } }
+/** Every operation of the disk fails in every way, and every write is cut short. */
+const diskFaults = ({ operations }: Survey): ReadonlyArray<Point> =>
+  operations.flatMap((operation, index) =>
+    [...errors, ...(isDivisible(operation) ? [{ bytes: 1 }] : [])].map((verdict) => ({
+      name: `operation ${index + 1} meets ${JSON.stringify(verdict)}`,
+      mishap: { fault: { operation: index + 1, verdict } }
     }))
   )
 
-/** Tries points; gives what the first bad one says. */
-export const tryAll = (plan: Plan, undisturbed: Ending, points: Iterable<Point>): string | undefined => {
-  for (const { mishap, name } of points) {
-    try {
-      simulate(plan, { mishap, undisturbed })
-    } catch (error) {
-      if (!(error instanceof Violation)) throw error
-      return `${name}: ${error.message}`
-    }
+/** Every point of a plan, by kind. */
+export const kinds = {
+  "deaths at calls": deathsAtCalls,
+  "deaths at operations of the disk": deathsAtDisk,
+  "faults of the disk": diskFaults
+} as const
+
+/** What goes wrong at a point; `undefined` when all is well. */
+export const problemAt = (plan: Plan, { mishap, name }: Point): string | undefined => {
+  try {
+    simulate(plan, { mishap })
+    return undefined
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error
+    return `${name}: ${error.message}`
   }
-  return undefined
 }
 
 /** The syncs of a run, in the order in which they come first, with the operation that each is first. */
-export const syncSites = (operations: ReadonlyArray<Operation>): ReadonlyMap<string, number> => {
+export const syncSites = ({ operations }: Survey): ReadonlyMap<string, number> => {
   const sites = new SyncSites()
   const found = new Map<string, number>()
   for (const [index, operation] of operations.entries()) {
@@ -88,8 +108,7 @@ export const syncSites = (operations: ReadonlyArray<Operation>): ReadonlyMap<str
  * many of them, from where the sync would be. `undefined` when nothing is.
  */
 export const noticesWithout = (
-  plan: Plan,
-  ending: Ending,
+  { ending, plan }: Survey,
   site: string,
   from: number,
   most = Number.POSITIVE_INFINITY
@@ -99,5 +118,9 @@ export const noticesWithout = (
     name: `power cut before operation ${operation}`,
     mishap: { skips, death: disk(operation, "power", false) }
   }))
-  return tryAll(plan, ending, [{ name: "power cut at the end", mishap: { skips } }, ...points])
+  for (const point of [{ name: "power cut at the end", mishap: { skips } }, ...points]) {
+    const problem = problemAt(plan, point)
+    if (problem !== undefined) return problem
+  }
+  return undefined
 }

@@ -1,67 +1,63 @@
 /**
- * A handful of fixed plans of three shards, in which each point can be tried one after the other.
+ * A handful of fixed plans of few shards, in which each point can be tried one after the other.
  */
-import { draw, type Plan } from "./Plan.js"
+import type { RowOutcome } from "llm-batch/TestProvider"
+import { type Plan, type Setting, undisturbed } from "./Plan.js"
 import type { Fate } from "./SimulatedProvider.js"
 
 const minute = 60_000
 
-/** Rows of two models; one fails the first time that it is asked. */
+const outcomes: Readonly<Record<number, RowOutcome>> = { 3: "duplicate", 4: "refused", 5: "truncated" }
+
+/** Of the rows one fails and one is missing the first time that they are asked. */
 const fate = ({ attempt }: { readonly attempt: number }): Fate => ({
   answer: (row) => `answer ${row}.${attempt}`,
-  outcome: (row) => row === 2 && attempt === 1 ? "errored" : row === 5 ? "duplicate" : "succeeded",
+  outcome: (row) =>
+    attempt === 1 && row === 2 ? "errored" : attempt === 1 && row === 6 ? "missing" : outcomes[row] ?? "succeeded",
   answeredAfter: (row) => row * minute,
   ending: null,
   lost: false
 })
 
-const quiet: Plan = {
-  ...draw(0),
-  rows: Array.from({ length: 6 }, (_, index) => ({ id: `row ${index + 1}`, prompt: `prompt ${index + 1}` })),
+const rowsOf = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({ id: `row ${index + 1}`, prompt: `prompt ${index + 1}` }))
+
+const withTags: Setting = {
+  rows: rowsOf(6),
   options: { shardRows: 2 },
-  provider: {
-    tags: true,
-    upload: true,
-    oneModelPerBatch: false,
-    listPage: 100,
-    fate,
-    faultRate: 0,
-    faults: 0,
-    lostCreates: [],
-    lag: 0,
-    latency: 20,
-    stale: false,
-    countless: false,
-    hardCuts: false,
-    neighbours: false
-  },
-  deaths: 0,
-  diskFaults: 0,
-  cancels: false,
-  intrudes: false,
-  retriesAfterwards: false,
-  clockError: 0,
-  lockout: false,
-  pollEvery: 10 * minute
+  fate,
+  tags: true,
+  oneModelPerBatch: false,
+  retriesAfterwards: false
 }
 
-const withoutTags: Plan = {
-  ...quiet,
-  // Shards of a provider without tags are told apart by their numbers of rows: 4, 3 and 2.
-  rows: Array.from({ length: 9 }, (_, index) => ({ id: `row ${index + 1}`, prompt: `prompt ${index + 1}` })),
-  options: { shardRows: 4 },
-  provider: { ...quiet.provider, tags: false, upload: false }
+// Shards of a provider without tags are told apart by their numbers of rows: 4, 3 and 2.
+const withoutTags: Setting = { ...withTags, rows: rowsOf(9), options: { shardRows: 4 }, tags: false }
+
+const planOf = (setting: Setting, trouble: Partial<Plan["provider"]> = {}): Plan => {
+  const plan = undisturbed(setting)
+  return { ...plan, provider: { ...plan.provider, latency: 20, ...trouble }, pollFirst: 10 * minute }
 }
+
+const retried = (setting: Setting): Setting => ({ ...setting, options: { ...setting.options, retries: 1 } })
+
+const oneShard: Setting = { ...withTags, rows: rowsOf(3), options: { shardRows: 3 } }
+
+/** In which each sync is left out in turn: few operations of the disk, and every kind of file. */
+export const small = {
+  /** Taken through by one process. */
+  whole: planOf(retried(oneShard)),
+  /** By one process a step. */
+  stepwise: { ...planOf(oneShard), stepwise: true },
+  unanswered: planOf(oneShard, { lostCreates: [1], lag: 30_000 }),
+  deferred: planOf({ ...oneShard, tags: false }, { lostCreates: [1], lag: 30_000 })
+} satisfies Record<string, Plan>
 
 /** By name. */
 export const scenarios: Readonly<Record<string, Plan>> = {
-  "three shards": quiet,
-  "three shards without tags": withoutTags,
-  "a round of retries": { ...quiet, options: { ...quiet.options, retries: 1 } },
-  "a lost answer to a create": { ...quiet, provider: { ...quiet.provider, lostCreates: [2], lag: 30_000 } },
-  "a lost answer to a create without tags": {
-    ...withoutTags,
-    options: { ...withoutTags.options, retries: 1 },
-    provider: { ...withoutTags.provider, lostCreates: [1], lag: 30_000 }
-  }
+  "three shards": planOf(withTags),
+  "three shards without tags": planOf(withoutTags),
+  "a round of retries": planOf(retried(withTags)),
+  "a lost answer to a create": planOf(withTags, { lostCreates: [2], lag: 30_000 }),
+  "a lost answer to a create without tags": planOf(retried(withoutTags), { lostCreates: [1], lag: 30_000 })
 }

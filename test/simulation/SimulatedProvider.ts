@@ -20,7 +20,16 @@ import type { Dice } from "./Dice.js"
 import type { Machine, Process } from "./Machine.js"
 import { Killed } from "./ProcessDisk.js"
 
-export type CallName = "upload" | "create" | "find" | "retrieve" | "list" | "cancel" | "delete" | "download"
+export type CallName =
+  | "upload"
+  | "create"
+  | "find"
+  | "retrieve"
+  | "list"
+  | "cancel"
+  | "delete"
+  | "download"
+  | "complete"
 
 /** What becomes of the batch of a shard. */
 export interface Fate {
@@ -205,6 +214,13 @@ export class SimulatedProvider {
             booked.batch.deleted = true
             return batch.files.map((file) => file.reference)
           })),
+      complete: ({ text, wireId }) =>
+        this.call(process, "complete", wireId, () => {
+          const [sent] = TestWire.readRows(Buffer.from(text))
+          return sent === undefined
+            ? Either.left(this.failed(`ask for ${wireId}`, "refused"))
+            : Either.right(TestBatch.complete({}, sent))
+        }),
       download: (file) =>
         Stream.unwrap(Effect.map(
           this.call(process, "download", file.reference, () => this.download(file)),

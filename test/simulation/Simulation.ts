@@ -12,7 +12,7 @@ import { Violation } from "./Checks.js"
 import { Computer, directory } from "./Computer.js"
 import { Dice, hash } from "./Dice.js"
 import type { Process } from "./Machine.js"
-import { isExact, type Plan, undisturbed } from "./Plan.js"
+import { isExact, type Plan, type Setting, undisturbed } from "./Plan.js"
 import type { Operation, Verdict } from "./ProcessDisk.js"
 import { SimulatedProvider } from "./SimulatedProvider.js"
 import { SyncSites } from "./SyncSites.js"
@@ -88,8 +88,6 @@ export interface Options {
   readonly mishap?: Mishap
   /** Is told of each operation of the first process. */
   readonly onOperation?: (operation: Operation) => void
-  /** What an undisturbed run of the plan gives, where that is known. */
-  readonly undisturbed?: Pick<Ending, "results" | "failures" | "anomalies">
 }
 
 /** What the driver knows of one process. */
@@ -102,6 +100,8 @@ interface Subject {
   diskFaults: number
   interrupted: boolean
 }
+
+const steps = ["build", "submit", "poll", "fetch", "normalize"] as const
 
 /** More processes than this for one run, and it will never finish. */
 const processesAtMost = 40
@@ -119,6 +119,7 @@ class Simulation {
   private traceHash = 0
   private operations = 0
   private attemptsBefore: number | undefined
+  private stepsTaken = 0
   private readonly sites = new SyncSites()
 
   constructor(private readonly plan: Plan, private readonly options: Options) {
@@ -127,11 +128,13 @@ class Simulation {
     this.diskFaultsLeft = plan.diskFaults
     this.computer = new Computer({
       dice: Dice.of(plan.seed, "machine"),
-      pollEvery: plan.pollEvery,
+      pollFirst: plan.pollFirst,
       before: (process, operation) => this.beforeOperation(process, operation),
       after: (process) => this.afterOperation(process)
     })
-    this.provider = new SimulatedProvider(this.computer.machine, plan.provider, Dice.of(plan.seed, "provider"), {
+    const { fate, oneModelPerBatch, tags } = plan.setting
+    const behaviour = { ...plan.provider, fate, oneModelPerBatch, tags, upload: tags }
+    this.provider = new SimulatedProvider(this.computer.machine, behaviour, Dice.of(plan.seed, "provider"), {
       trace: (text) => this.trace(text),
       onCall: (process, _, when) => this.onCall(process, when)
     })
@@ -155,13 +158,13 @@ class Simulation {
       report = this.round()
       this.pause()
     }
-    Checks.finished(computer, provider, plan.rows, { ...report.tally }, isExact(plan))
+    Checks.finished(computer, provider, plan.setting.rows, { ...report.tally }, isExact(plan))
     if (computer.powerCuts === 0 && this.isDiskWell) Checks.nothingTemporary(computer)
     const results = computer.read("results.jsonl") ?? ""
     const failures = computer.read("failures.jsonl") ?? ""
     const anomalies = this.anomalies()
     computer.cutPower([])
-    Checks.finished(computer, provider, plan.rows, null, isExact(plan))
+    Checks.finished(computer, provider, plan.setting.rows, null, isExact(plan))
     Checks.wholeFiles(computer)
     if (computer.read("results.jsonl") !== results || this.anomalies() !== anomalies) {
       throw new Violation("what was written did not survive the power")
@@ -241,15 +244,22 @@ class Simulation {
         : undefined
       report ??= judged
     }
+    if (plan.stepwise) this.cutPowerAfter(main)
     Checks.paidOnce(this.provider)
     Checks.batchesOnDisk(computer, this.provider, this.isDiskWell)
     Checks.wholeFiles(computer)
     return report === undefined ? undefined : this.isDone(report)
   }
 
+  private cutPowerAfter({ process: { exit } }: Subject): void {
+    const before = this.computer.read("journal.jsonl") ?? ""
+    this.computer.cutPower(this.subjects.keys())
+    if (exit?._tag === "Success") Checks.nothingForgotten(before, this.computer.read("journal.jsonl") ?? "")
+  }
+
   /** Whether a finished run is all that was wanted of it. */
   private isDone(report: RunReport): RunReport | undefined {
-    if (!this.plan.retriesAfterwards) return report
+    if (!this.plan.setting.retriesAfterwards) return report
     const attempts = Checks.attempts(this.computer)
     if (this.attemptsBefore === undefined) {
       if (report.tally?.retryable === 0) return report
@@ -266,15 +276,24 @@ class Simulation {
   }
 
   private continued(): Effect.Effect<RunReport, PipelineError, Pipeline> {
+    const to = this.plan.stepwise ? steps[this.stepsTaken] : undefined
+    const until = to === undefined ? {} : { steps: { from: "build", to } as const }
     if (Checks.isBuilt(this.computer) && this.dice.happens(0.8)) {
-      return Effect.flatMap(Pipeline, (pipeline) => pipeline.resume(directory))
+      return Effect.flatMap(Pipeline, (pipeline) => pipeline.resume(directory, until))
     }
-    const text = this.plan.rows.map((row) => `${JSON.stringify(row)}\n`).join("")
+    const { maxConcurrentJobs, setting: { options, rows } } = this.plan
+    const text = rows.map((row) => `${JSON.stringify(row)}\n`).join("")
     const source = Source.fromText("input.jsonl", text)
     return Effect.flatMap(
       Pipeline,
       (pipeline) =>
-        pipeline.run(source, { ...this.plan.options, defaults: new RequestDefaults({ model: "any" }), directory })
+        pipeline.run(source, {
+          ...options,
+          ...until,
+          maxConcurrentJobs,
+          defaults: new RequestDefaults({ model: "any" }),
+          directory
+        })
     )
   }
 
@@ -382,8 +401,10 @@ class Simulation {
     this.trace(`the process ends with ${exit?._tag ?? "death"}`)
     if (exit === undefined) return undefined
     if (exit._tag === "Success") {
-      if (exit.value.tally === null) throw new Violation("a process ended well without finishing the run")
-      return exit.value
+      if (exit.value.tally !== null) return exit.value
+      if (!this.plan.stepwise) throw new Violation("a process ended well without finishing the run")
+      this.stepsTaken++
+      return undefined
     }
     const { cause } = exit
     if (Cause.isInterruptedOnly(cause) && interrupted) return undefined
@@ -395,6 +416,8 @@ class Simulation {
       switch (value._tag) {
         case "DiskError":
           return diskFaults > 0 && value.message.startsWith(`${value.path}: cannot ${value.operation}: `)
+        case "BatchUnrecorded":
+          return diskFaults > 0 || isIntruder
         case "ProviderError":
         case "SubmitRefused":
           return this.plan.provider.faults > 0 || this.plan.lockout
@@ -417,7 +440,7 @@ class Simulation {
 
   /** Somebody looks at the provider's own pages, and decides; with tags there is nothing to decide. */
   private settle(shard: string, isRefused: boolean): boolean {
-    if (this.plan.provider.tags) return isRefused
+    if (this.plan.setting.tags) return isRefused
     const { machine } = this.computer
     const booked = this.provider.books.find((booked) => booked.shard === shard && booked.runTag !== "neighbour1")
     const decision = booked === undefined
@@ -439,13 +462,23 @@ class Simulation {
   }
 }
 
+/** What an undisturbed run in a setting gives. */
+const quietOf = (setting: Setting): Ending => {
+  const known = quietEndings.get(setting)
+  if (known !== undefined) return known
+  const ending = new Simulation(undisturbed(setting), { mishap: {} }).run()
+  quietEndings.set(setting, ending)
+  return ending
+}
+
+const quietEndings = new WeakMap<Setting, Ending>()
+
 /** Takes a plan through, telling everything that happens; throws a `Violation` that says how to see it again. */
 export const simulate = (plan: Plan, options: Options = {}): Ending => {
   try {
     const ending = new Simulation(plan, options).run()
-    // A run that nobody disturbed is its own measure.
-    if (!isExact(plan) || (ending.processes === 1 && plan.provider.faults === 0)) return ending
-    const quiet = options.undisturbed ?? new Simulation(undisturbed(plan), {}).run()
+    if (!isExact(plan)) return ending
+    const quiet = quietOf(plan.setting)
     if (quiet.results !== ending.results) throw new Violation("the results differ from those of an undisturbed run")
     if (quiet.failures !== ending.failures) throw new Violation("the failures differ from those of an undisturbed run")
     // A download is complete when every row is in it: what a cut takes may be the second line of one.

@@ -20,7 +20,9 @@ export class SyncSites {
     if (operation.name === "sync") {
       return name === "sync journal.jsonl" ? `${name} (${this.entry})` : name
     }
-    if (operation.name === "syncDirectory") return `${name} after ${this.before}`
+    // Which file of several was the last to be renamed makes no other site.
+    const before = this.before.replace(/(?<=^rename raw\/\w+)\/.*/u, "")
+    if (operation.name === "syncDirectory") return `${name} after ${before}`
     this.before = name
     if (name === "write journal.jsonl" && operation.bytes !== undefined) {
       const text = Buffer.from(operation.bytes).toString()
