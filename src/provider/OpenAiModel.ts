@@ -1,72 +1,43 @@
 /**
- * Which fields OpenAI's models take, as far as it is known for certain: a model that is not known is sent what the row
- * says, and the provider decides.
+ * Which fields OpenAI's models take, as far as it is known for certain, by the catalogue of models: a model that is not
+ * known is sent what the row says, and the provider decides.
  *
  * @since 0.1.0
  */
+import * as Model from "../Model.js"
 
-/** The name without a server's prefix and without what fine-tuning puts around it. */
-const baseName = (model: string): string => {
-  const name = model.startsWith("ft:") ? model.slice(3) : model
-  return name.slice(name.lastIndexOf("/") + 1).toLowerCase()
-}
-
-const isChat = (name: string): boolean => /^gpt-5[\d.]*-chat/.test(name)
-
-/** The families that always reason: from `gpt-5.1` on, a model can be told not to. */
-const alwaysReasons = (name: string): boolean => /^(o\d|gpt-5(?![\d.])|codex-mini)/.test(name) && !isChat(name)
+/** What is not known is the same for every name: one model stands for all, since this is asked for every row. */
+const unknown = Model.unknown("", "openai")
 
 /**
- * Whether a model reasons before it answers. Such models take `max_completion_tokens`, not `max_tokens`.
+ * What is known of a model, by the name that a row has.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const modelOf = (name: string): Model.Model => {
+  const lookup = Model.builtIn.find(name)
+  return lookup._tag === "Known" ? lookup.model : unknown
+}
+
+/**
+ * Whether a model reasons before it answers. Such models take `max_completion_tokens`, not `max_tokens`. Names of models
+ * newer than the catalogue are taken for what their family became.
  *
  * @since 0.1.0
  * @category predicates
  */
-export const isReasoning = (model: string): boolean => {
-  const name = baseName(model)
-  return alwaysReasons(name) || (/^gpt-5\.\d/.test(name) && !isChat(name))
+export const isReasoning = (name: string): boolean => {
+  const { reasoning } = modelOf(name).accepts
+  return reasoning === null
+    ? /^(?:o\d|gpt-[5-9])(?!.*-chat)/.test(name)
+    : reasoning !== "never"
 }
 
-/** Chat Completions fields that shape the choice of tokens, with what leaves the choice as it is. */
-const sampling: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ["temperature", 1],
-  ["top_p", 1],
-  ["frequency_penalty", 0],
-  ["presence_penalty", 0],
-  ["logprobs", false],
-  ["top_logprobs", 0],
-  ["logit_bias", undefined],
-  ["stop", undefined]
-])
-
 /**
- * Why a model does not take this value of a Chat Completions field, or `undefined` when it does or may.
+ * Whether a model can be held to a JSON schema. One that is not known is taken to.
  *
  * @since 0.1.0
  * @category predicates
  */
-export const refusal = (
-  model: string,
-  field: string,
-  value: unknown,
-  reasoningEffort: unknown
-): string | undefined => {
-  if (field === "reasoning_effort") {
-    const name = baseName(model)
-    return /^(gpt-3|gpt-4|chatgpt-4)/.test(name) || isChat(name) ? "it does not reason" : undefined
-  }
-  if (!sampling.has(field) || value === sampling.get(field)) return undefined
-  const name = baseName(model)
-  if (alwaysReasons(name)) {
-    return field === "stop" && name.startsWith("o1") ? undefined : `it always reasons, and takes ${allowed(field)}`
-  }
-  const effort = typeof reasoningEffort === "string" ? reasoningEffort : "none"
-  return isReasoning(model) && effort !== "none" && field !== "stop"
-    ? `with reasoning_effort ${JSON.stringify(effort)} it takes ${allowed(field)}`
-    : undefined
-}
-
-const allowed = (field: string): string => {
-  const neutral = sampling.get(field)
-  return neutral === undefined ? "none" : `${JSON.stringify(neutral)} only`
-}
+export const hasStructuredOutput = (name: string): boolean => modelOf(name).accepts.structuredOutput
