@@ -176,6 +176,58 @@ export const withdraw = (shard: Shard, at: DateTime.Utc): EndedBatch =>
  */
 export const isWithdrawn = (snapshot: BatchSnapshot): boolean => snapshot.providerStatus === withdrawn
 
+const askedByRow = "asked row by row"
+
+/**
+ * What stands for the batch of a shard whose rows were asked one by one, and are not asked any more. So many of them were
+ * not asked since the run was cancelled; which of the others got an error is for their tally to say.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const answered = (shard: Shard, at: DateTime.Utc, cancelled = 0): EndedBatch => {
+  const ending = cancelled === 0 ? "completed" : "cancelled"
+  return new EndedBatch({
+    shard,
+    ending,
+    snapshot: new BatchSnapshot({
+      id: `asked-${shard.id}`,
+      status: "ended",
+      ending,
+      providerStatus: askedByRow,
+      counts: new RequestCounts({
+        total: shard.rows,
+        succeeded: shard.rows - cancelled,
+        errored: 0,
+        expired: 0,
+        cancelled
+      }),
+      createdAt: at,
+      expiresAt: null,
+      endedAt: at,
+      inputFileId: null,
+      files: [],
+      problems: []
+    })
+  })
+}
+
+/**
+ * Whether a snapshot stands for rows that were asked one by one: the provider knows of no such batch.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isAnswered = (snapshot: BatchSnapshot): boolean => snapshot.providerStatus === askedByRow
+
+/**
+ * Whether the provider knows of the batch: it does not of one that was never sent, or whose rows were asked one by one.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isAtProvider = (snapshot: BatchSnapshot): boolean => !isWithdrawn(snapshot) && !isAnswered(snapshot)
+
 /**
  * How many rows the results of a batch must speak of for all of them to have come. The rows of a completed batch all
  * have a line; of a batch that expired or was cancelled only those that the provider counts.
@@ -197,7 +249,11 @@ export const expectedRows = ({ ending, shard, snapshot }: EndedBatch): number =>
  * @category models
  */
 export const InputReference = Schema.Union(
-  Schema.TaggedStruct("UploadedFile", { fileId: Schema.String }),
+  Schema.TaggedStruct("UploadedFile", {
+    fileId: Schema.String,
+    /** When it came there, on the provider's own clock, where that is told: a batch of it is not older. */
+    createdAt: Schema.optional(Schema.DateTimeUtc)
+  }),
   Schema.TaggedStruct("InCreate", {})
 )
 

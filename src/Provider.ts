@@ -15,6 +15,7 @@ import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
+import type { AnswerFormat } from "./AnswerSchema.js"
 import type { BatchSnapshot, InputReference, ResultFile } from "./Batch.js"
 import type { UnsupportedField } from "./InputError.js"
 import type { Outcome } from "./Outcome.js"
@@ -157,6 +158,60 @@ export interface BatchPage {
 }
 
 /**
+ * A row that is asked for by itself, through the synchronous API.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SyncRow {
+  readonly wireId: WireId
+  /** The wire row, as `encode` made it. */
+  readonly text: string
+  /** The path of the endpoint that answers it. */
+  readonly endpoint: string
+  /** Values of the beta header that it needs. */
+  readonly betas: ReadonlyArray<string>
+}
+
+/**
+ * What a provider says of one of its limits. What it does not say is `null`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RateLimit {
+  readonly kind: "requests" | "tokens" | "input-tokens" | "output-tokens"
+  /** How much there is when nothing is used. */
+  readonly limit: number | null
+  /** How much of it is left. */
+  readonly remaining: number | null
+  /** Milliseconds until nothing of it is used any more. */
+  readonly resetMillis: number | null
+}
+
+/**
+ * What came of asking for one row.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Completion {
+  /**
+   * A line of results as a batch would have it for this row, without a newline in it; `decode` reads it. Errors that the
+   * provider answered with are lines too.
+   */
+  readonly line: string
+  /**
+   * Set when asking again may help soon: the provider is busy, or asks to slow down. How long it asks to wait, where it
+   * says so.
+   */
+  readonly again: { readonly afterMillis: number | null } | null
+  readonly limits: ReadonlyArray<RateLimit>
+  /** Tokens used, both ways: what a limit of tokens counts. */
+  readonly tokens: number
+}
+
+/**
  * The bytes of a shard, from disk, in blocks. It can be run again for another try.
  *
  * @since 0.1.0
@@ -184,8 +239,16 @@ export interface Service {
    */
   readonly account: (salt: string) => Effect.Effect<Account, ProviderError>
 
-  /** The wire row of a request for an endpoint of this provider. Pure, needs no key, never drops a field silently. */
-  readonly encode: (request: Request, wireId: WireId, endpoint: string) => Either.Either<WireRow, UnsupportedField>
+  /**
+   * The wire row of a request for an endpoint of this provider. `answer` is the form that the answer must have, where
+   * the row does not ask for one itself. Pure, needs no key, never drops a field silently.
+   */
+  readonly encode: (
+    request: Request,
+    wireId: WireId,
+    endpoint: string,
+    answer?: AnswerFormat
+  ) => Either.Either<WireRow, UnsupportedField>
 
   /** Brings the shard's bytes to the provider, where it takes a file. Nothing is charged yet. */
   readonly upload: (
@@ -201,13 +264,15 @@ export interface Service {
   ) => Effect.Effect<BatchSnapshot, NotSent | Refused | Unknown | DiskError>
 
   /**
-   * Looks for the batch of a shard among those made since a time, leaving out batches that are known to be another
-   * shard's.
+   * Looks for the batch of a shard among those made since a time on the provider's own clock, leaving out batches that
+   * are known to be another shard's. `holds` tells the rows of the shard: by that a batch without a tag is proved, or
+   * ruled out, once it has results.
    */
   readonly find: (
     tag: SubmitTag,
     since: DateTime.Utc,
-    exclude: ReadonlySet<string>
+    exclude: ReadonlySet<string>,
+    holds: (row: number) => boolean
   ) => Effect.Effect<Finding, ProviderError>
 
   readonly retrieve: (batchId: string) => Effect.Effect<BatchSnapshot, ProviderError>
@@ -223,6 +288,14 @@ export interface Service {
 
   /** The bytes of a results file, as they were sent. */
   readonly download: (file: ResultFile) => Stream.Stream<Uint8Array, ProviderError>
+
+  /**
+   * Asks for one row through the synchronous API: exactly one HTTP request, never repeated, and ended at once when the
+   * effect is interrupted. It fails only where the row got no answer of its own: with reason `unreachable` where the
+   * connection gave none (`mayBeCharged` says whether the request may have been carried out), with any other reason
+   * where nobody's row would get one.
+   */
+  readonly complete: (row: SyncRow) => Effect.Effect<Completion, ProviderError>
 
   /** What a line of results says. Pure; `text` is one line without its newline. */
   readonly decode: (text: string) => Either.Either<DecodedLine, BadLine>

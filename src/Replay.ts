@@ -29,13 +29,15 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as NodePath from "node:path"
-import { Batch, BatchSnapshot, EndedBatch, expectedRows, RequestCounts, ResultFile } from "./Batch.js"
+import { answered, Batch, BatchSnapshot, EndedBatch, expectedRows, RequestCounts, ResultFile } from "./Batch.js"
 import { ArchiveRejected, ResultsIncomplete } from "./BatchError.js"
+import * as AnswerLog from "./internal/AnswerLog.js"
 import { BlockWriter } from "./internal/BlockWriter.js"
 import * as Disk from "./internal/Disk.js"
 import { LineSplitter } from "./internal/Lines.js"
 import * as RawContent from "./internal/RawContent.js"
 import * as RowRecord from "./internal/RowRecord.js"
+import type { RowSet } from "./internal/RowSet.js"
 import { IdFamilies, ownLine, ShardIds } from "./internal/SavedResults.js"
 import { Ledger } from "./Ledger.js"
 import { Provider } from "./Provider.js"
@@ -45,6 +47,7 @@ import * as RunDirectory from "./RunDirectory.js"
 import { RunRejected, ShardChanged } from "./RunError.js"
 import { Progress } from "./RunEvent.js"
 import type { Shard } from "./Shard.js"
+import { Ask } from "./stage/Ask.js"
 import { Fetch } from "./stage/Fetch.js"
 import { Poll } from "./stage/Poll.js"
 import { Submit } from "./stage/Submit.js"
@@ -151,6 +154,52 @@ const make = Effect.fnUntraced(function*(given: string) {
     return families
   }))
 
+  const idsOf = Effect.fn(function*(shard: Shard) {
+    const path = RunDirectory.rows(shard)
+    const ids = new ShardIds(yield* familiesOf(NodePath.dirname(path)))
+    yield* forEachHead(path, (head) => ids.add(head))
+    return ids
+  })
+
+  /** Whether a saved file has a line of the shard. One that cannot be read is not judged: `fetch` says what is wrong. */
+  const hasLineOf = Effect.fn(function*(shard: Shard, ids: ShardIds, path: string) {
+    let found = false
+    const splitter = new LineSplitter(longestLine, (line) => {
+      found ||= ownLine(ids, shard.runTag, line) !== undefined
+    }, () => undefined)
+    return yield* RawContent.blocks(path, yield* RawContent.sniff(path)).pipe(
+      Stream.takeUntil((block) => {
+        splitter.push(block)
+        return found
+      }),
+      Stream.runDrain,
+      Effect.map(() => {
+        if (!found) splitter.end()
+        return found
+      }),
+      Effect.catchTag("ArchiveProblem", () => Effect.succeed(true))
+    )
+  })
+
+  /** Fails when no saved line is of any row of a run: those are the results of something else. */
+  const checkMeant = yield* Effect.cachedFunction(Effect.fn(function*(runDirectory: string) {
+    const files = yield* savedFiles
+    const { shards } = yield* ledger.state(runDirectory)
+    for (const { shard } of shards.values()) {
+      const ids = yield* idsOf(shard)
+      for (const file of files) {
+        if (yield* hasLineOf(shard, ids, file)) return
+      }
+    }
+    return yield* new RunRejected({
+      directory,
+      problem:
+        `of the saved results here, in ${files.length} ${files.length === 1 ? "file" : "files"}, none is of a row `
+        + `of ${runDirectory}: no custom_id is the same`,
+      remedy: "Name the results of this input with --replay-dir."
+    })
+  }))
+
   const submit = Effect.fn("Replay.submit")(function*(shard: Shard) {
     const state = (yield* ledger.state(shard.directory)).shards.get(shard.id)
     if (state === undefined) {
@@ -168,7 +217,7 @@ const make = Effect.fnUntraced(function*(given: string) {
         remedy: `Go on without --replay-dir: llm-batch resume ${shard.directory}`
       })
     }
-    yield* savedFiles
+    yield* checkMeant(shard.directory)
     const snapshot = begun(shard, yield* DateTime.now)
     yield* ledger.append(shard.directory, { _tag: "BatchCreated", shard: shard.id, snapshot, adopted: false })
     const batch = new Batch({ shard, snapshot })
@@ -187,27 +236,19 @@ const make = Effect.fnUntraced(function*(given: string) {
     return ended(batch, yield* DateTime.now)
   })
 
-  const idsOf = Effect.fn(function*(shard: Shard) {
-    const path = RunDirectory.rows(shard)
-    const ids = new ShardIds(yield* familiesOf(NodePath.dirname(path)))
-    yield* forEachHead(path, (head) => ids.add(head))
-    return ids
-  })
-
-  /** Copies the lines of the shard out of a saved file; gives their rows to `onRow`. */
+  /** Copies the lines of the shard out of a saved file; `take` is given their rows, and may leave one out. */
   const copyLines = Effect.fn(function*(
     shard: Shard,
     ids: ShardIds,
     path: string,
     writer: BlockWriter,
-    onRow: (row: number) => void
+    take: (row: number) => boolean
   ) {
     const splitter = new LineSplitter(longestLine, (line) => {
       const own = ownLine(ids, shard.runTag, line)
-      if (own === undefined) return
+      if (own === undefined || !take(own.row)) return
       writer.bytes(own.line)
       writer.text("\n")
-      onRow(own.row)
     }, () => undefined)
     yield* RawContent.blocks(path, yield* RawContent.sniff(path)).pipe(
       Stream.runForEach((block) => Disk.attempt("copy", path, () => splitter.push(block))),
@@ -219,13 +260,12 @@ const make = Effect.fnUntraced(function*(given: string) {
     )
   })
 
-  const fetch = Effect.fn("Replay.fetch")(function*(batch: EndedBatch) {
+  /** Puts the lines of a shard out of all saved files into one; the lines of rows in `kept` are there, and stay. */
+  const gather = Effect.fn(function*(batch: EndedBatch, files: ReadonlyArray<string>, kept: RowSet | null) {
     const { shard } = batch
     const rawDirectory = RunDirectory.rawDirectory(shard)
     const name = `${shard.id}.jsonl`
     const path = RunDirectory.raw(shard, name)
-    // Whoever took them away since has lost them: their rows are missing.
-    const files = yield* Effect.catchTag(savedFiles, "RunRejected", () => Effect.succeed([]))
     yield* Disk.attempt("make", rawDirectory, () => {
       disk.makeDirectory(rawDirectory)
       disk.syncDirectory(NodePath.dirname(rawDirectory))
@@ -237,7 +277,18 @@ const make = Effect.fnUntraced(function*(given: string) {
     const bytes = yield* Effect.scoped(Effect.gen(function*() {
       const handle = yield* Disk.openScoped(`${path}.tmp`, "write")
       const writer = new BlockWriter(handle, bufferSize, (block) => hash.update(block))
-      for (const file of files) yield* copyLines(shard, ids, file, writer, (row) => seen.add(row))
+      if (kept !== null) {
+        yield* Stream.runForEach(
+          Disk.readBlocks(path),
+          (block) => Disk.attempt("copy", path, () => writer.bytes(block))
+        )
+      }
+      const take = (row: number) => {
+        if (kept?.has(row) === true) return false
+        seen.add(row)
+        return true
+      }
+      for (const file of files) yield* copyLines(shard, ids, file, writer, take)
       yield* Disk.attempt("make durable", path, () => {
         writer.flush()
         handle.sync()
@@ -255,9 +306,25 @@ const make = Effect.fnUntraced(function*(given: string) {
       sha256: hash.digest("hex"),
       packing: "plain"
     })
-    const shortBy = Math.max(0, expectedRows(batch) - seen.size)
-    const raw = new RawResults({ batch, files: [file], rows: seen.size, shortBy })
-    return shortBy === 0 ? raw : yield* new ResultsIncomplete({ raw })
+    const rows = seen.size + (kept?.size ?? 0)
+    return new RawResults({ batch, files: [file], rows, shortBy: Math.max(0, expectedRows(batch) - rows) })
+  })
+
+  const fetch = Effect.fn("Replay.fetch")(function*(batch: EndedBatch) {
+    // Whoever took them away since has lost them: their rows are missing.
+    const files = yield* Effect.catchTag(savedFiles, "RunRejected", () => Effect.succeed([]))
+    const raw = yield* gather(batch, files, null)
+    return raw.shortBy === 0 ? raw : yield* new ResultsIncomplete({ raw })
+  })
+
+  /** Answers that were asked for and paid for before are kept. What is neither there nor saved is missing. */
+  const ask = Effect.fn("Replay.ask")(function*(shard: Shard) {
+    const operation = `replay the answers to shard ${shard.id}`
+    const files = yield* Effect.catchTag(savedFiles, "RunRejected", ({ problem }) => refused(operation, problem))
+    const { rows } = yield* Effect.scoped(AnswerLog.open(shard, `${shard.id}.jsonl`))
+    return yield* gather(answered(shard, yield* DateTime.now), files, rows).pipe(
+      Effect.catchTag("ArchiveRejected", ({ path, problem }) => refused(operation, `${path}: ${problem}`))
+    )
   })
 
   const onDisk = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, Disk.Disk, disk)
@@ -272,16 +339,17 @@ const make = Effect.fnUntraced(function*(given: string) {
       updates: (batch) =>
         Stream.map(Stream.fromEffect(poll(batch)), ({ shard, snapshot }) => new Batch({ shard, snapshot }))
     }),
-    Context.add(Fetch, { fetch: (batch) => onDisk(fetch(batch)) })
+    Context.add(Fetch, { fetch: (batch) => onDisk(fetch(batch)) }),
+    Context.add(Ask, { ask: (shard) => onDisk(ask(shard)) })
   )
 })
 
 /**
- * The stages `Submit`, `Poll` and `Fetch` over the saved results below a directory. A run that may have batches at the
+ * The stages `Submit`, `Poll`, `Fetch` and `Ask` over the saved results below a directory. A run that may have batches at the
  * provider is refused, so that none of them is forgotten.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (directory: string): Layer.Layer<Submit | Poll | Fetch, never, Ledger | Provider> =>
+export const layer = (directory: string): Layer.Layer<Submit | Poll | Fetch | Ask, never, Ledger | Provider> =>
   Layer.effectContext(make(directory))

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { ShardMode } from "./Mode.js"
 
 /**
  * The rows that become one provider batch.
@@ -34,10 +35,14 @@ export class Shard extends Schema.Class<Shard>("llm-batch/Shard")({
   bytes: Schema.Int.pipe(Schema.positive()),
   /** SHA-256 of the wire rows, in hex: what is sent is what was built. */
   sha256: Schema.String,
+  /** CRC-32 of the records in `rows/`: answers are joined to the rows that were built. Absent from older journals. */
+  rowsCrc32: Schema.optional(Schema.Int),
   firstRow: Schema.Int,
   lastRow: Schema.Int,
   /** 1 for rows asked for the first time, one more for each retry. */
   attempt: Schema.Int.pipe(Schema.positive()),
+  /** Through which API the rows are asked: as one batch, or one by one. */
+  mode: Schema.optionalWith(ShardMode, { default: () => "batch" }),
   /** The shards whose failed rows this one asks for again. */
   parents: Schema.Array(Schema.String)
 }) {}
@@ -52,10 +57,8 @@ export class SubmitTag extends Schema.Class<SubmitTag>("llm-batch/SubmitTag")({
   runTag: Schema.String,
   shard: Schema.String,
   sha256: Schema.String,
-  /** With the span of rows, tells apart shards of a provider whose batches carry no tags. */
-  rows: Schema.Int,
-  firstRow: Schema.Int,
-  lastRow: Schema.Int
+  /** Tells apart shards of a provider whose batches carry no tags. */
+  rows: Schema.Int
 }) {}
 
 /**
@@ -69,9 +72,7 @@ export const submitTag = (shard: Shard): SubmitTag =>
     runTag: shard.runTag,
     shard: shard.id,
     sha256: shard.sha256,
-    rows: shard.rows,
-    firstRow: shard.firstRow,
-    lastRow: shard.lastRow
+    rows: shard.rows
   })
 
 /**

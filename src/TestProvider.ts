@@ -128,7 +128,11 @@ export interface Moment {
  * - `Unanswered`: an upload or a create that does not happen, and gets no clear answer either.
  * - `Hanging`: an upload or a create that happens, and never returns: interrupt it, and a process was killed there.
  * - `Failing`: any other call that fails with this reason.
+ *
  * - `Cut`: a download that ends after so many bytes as if that were all.
+ *
+ * For a `complete`, an answer is lost on the way with `LostAnswer`, and with `Unanswered` where that has no status; with a
+ * status, the provider answers with an error that may pass.
  *
  * @since 0.1.0
  * @category models
@@ -184,6 +188,14 @@ export type SubmitFault = FaultOf<"None" | "NotSent" | "Refused" | "LostAnswer" 
 export type CallFault = FaultOf<"None" | "Failing">
 
 /**
+ * What goes wrong with asking for one row.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CompleteFault = FaultOf<"None" | "NotSent" | "LostAnswer" | "Unanswered" | "Hanging" | "Failing">
+
+/**
  * What goes wrong with calls: the first fault of a list strikes the first such call, the second one the second. Calls
  * beyond the list go well.
  *
@@ -199,6 +211,7 @@ export interface Faults {
   readonly cancel?: ReadonlyArray<CallFault> | undefined
   readonly delete?: ReadonlyArray<CallFault> | undefined
   readonly download?: ReadonlyArray<CallFault | FaultOf<"Cut">> | undefined
+  readonly complete?: ReadonlyArray<CompleteFault> | undefined
 }
 
 /**
@@ -213,10 +226,15 @@ export interface Faults {
 export interface Script {
   /** The text of a row's answer; by default it repeats the prompt. */
   readonly answer?: ((row: TestRow) => string) | undefined
-  /** What becomes of a row that its turn came for; `succeeded` by default. */
+  /**
+   * What becomes of a row that its turn came for; `succeeded` by default. Asked for by itself, a row succeeds where its
+   * outcome is one that only a batch can have: it expires, is cancelled, or its line is missing or doubled.
+   */
   readonly outcome?: ((row: TestRow) => RowOutcome) | undefined
   /** How long after its batch was made a row is answered; ten minutes by default. */
   readonly answeredAfter?: ((row: TestRow) => Duration.DurationInput) | undefined
+  /** How long a row takes that is asked for by itself; a second by default. */
+  readonly completedAfter?: ((row: TestRow) => Duration.DurationInput) | undefined
   /**
    * What a batch says of itself, and when. By default it is `validating`, `in_progress` after a minute, and ends with
    * its last row.
@@ -245,7 +263,7 @@ export interface Script {
  */
 export interface Call {
   readonly operation: keyof Faults
-  /** What it was about: the id of a shard, a batch or a file, or a cursor. */
+  /** What it was about: the id of a shard, a batch or a file, a cursor, or the number of a row. */
   readonly target: string
   /** When, in milliseconds since the epoch. */
   readonly at: number
@@ -279,7 +297,7 @@ export interface Service {
   readonly batches: Effect.Effect<ReadonlyArray<MadeBatch>>
   /** Every call that was made, in order. */
   readonly calls: Effect.Effect<ReadonlyArray<Call>>
-  /** Rows answered up to now, over all batches: what is paid for. */
+  /** Rows answered up to now, in batches and by themselves: what is paid for. */
   readonly rowsBilled: Effect.Effect<number>
 }
 
@@ -331,6 +349,8 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
     const calls: Array<Call> = []
     const uploads = new Map<string, Buffer>()
     const batches: Array<TestBatch.TestBatch> = []
+    const completedAfter = script.completedAfter ?? (() => "1 second" as const)
+    let rowsCompleted = 0
 
     /** Notes a call, and gives what goes wrong with it. */
     const begin = <K extends keyof Faults>(operation: K, target: string) =>
@@ -356,7 +376,7 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
 
     /** A call that only reads, cancels or deletes. */
     const call = <A>(
-      operation: Exclude<keyof Faults, "upload" | "create" | "download">,
+      operation: Exclude<keyof Faults, "upload" | "create" | "download" | "complete">,
       target: string,
       work: (now: number) => Effect.Effect<A, ProviderError>
     ): Effect.Effect<A, ProviderError> =>
@@ -384,6 +404,40 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
         const done = yield* work(Buffer.concat([...content]), at)
         if (fault?._tag === "LostAnswer") return yield* unknown(fault.status, null)
         return fault?._tag === "Hanging" ? yield* Effect.never : done
+      })
+
+    /** A row that is asked for by itself. */
+    const complete = (sent: TestWire.SentRow): Effect.Effect<Provider.Completion, ProviderError> =>
+      Effect.gen(function*() {
+        const { fault } = yield* begin("complete", String(sent.row.row))
+        const operation = `ask for row ${sent.row.row}`
+        const lost = (mayBeCharged: boolean) =>
+          new ProviderError({
+            provider: name,
+            operation,
+            reason: "unreachable",
+            status: null,
+            retryAfterMillis: null,
+            detail: scripted,
+            mayBeCharged
+          })
+        if (fault?._tag === "NotSent") return yield* lost(false)
+        if (fault?._tag === "Failing") {
+          return yield* failed(operation, fault.reason, scripted, toMillis(fault.retryAfter))
+        }
+        yield* Effect.sleep(completedAfter(sent.row))
+        if (fault?._tag === "Unanswered") {
+          return fault.status === null ? yield* lost(true) : {
+            line: TestWire.errorLine(sent, "errored"),
+            again: { afterMillis: toMillis(fault.retryAfter) },
+            limits: [],
+            tokens: 0
+          }
+        }
+        rowsCompleted++
+        if (fault?._tag === "LostAnswer") return yield* lost(true)
+        if (fault?._tag === "Hanging") return yield* Effect.never
+        return TestBatch.complete(script, sent)
       })
 
     const refuse = (operation: string, status: number, detail: string) =>
@@ -414,7 +468,7 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
               keyFingerprint: script.account ?? "test"
             })
           ),
-      encode: (request, wireId, endpoint) => TestWire.encode(name, request, wireId, endpoint),
+      encode: (request, wireId, endpoint, answer) => TestWire.encode(name, request, wireId, endpoint, answer),
       decode: TestWire.decode,
       upload: (shard, bytes) =>
         submit("upload", shard, bytes, (content) => {
@@ -471,6 +525,12 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
             batch.deleted = true
             return [...(inputFileId === null ? [] : [inputFileId]), ...files.map((file) => file.reference)]
           })),
+      complete: ({ text }) => {
+        const [sent] = TestWire.readRows(Buffer.from(text))
+        return sent === undefined
+          ? Effect.fail(failed("ask for a row", "refused", "it is no row"))
+          : complete(sent)
+      },
       download: (file) =>
         Stream.unwrap(Effect.gen(function*() {
           const { at, fault } = yield* begin("download", file.reference)
@@ -500,7 +560,7 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
       batches: Effect.map(Clock.currentTimeMillis, made),
       calls: Effect.sync(() => [...calls]),
       rowsBilled: Effect.map(Clock.currentTimeMillis, (now) =>
-        made(now).reduce((sum, batch) => sum + batch.rowsBilled, 0))
+        made(now).reduce((sum, batch) => sum + batch.rowsBilled, rowsCompleted))
     }
   })
 

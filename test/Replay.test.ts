@@ -30,7 +30,11 @@ const defaults = new RequestDefaults({ model: "gpt-4.1-mini" })
 /** A pipeline that replays `/saved`, on a disk with these files. No key is given, and there is no network to use. */
 const replaying = <A, E>(
   saved: Saved,
-  use: (pipeline: Pipeline.Service, files: () => ReadonlyMap<string, Buffer>) => Effect.Effect<A, E, Ledger.Ledger>
+  use: (
+    pipeline: Pipeline.Service,
+    files: () => ReadonlyMap<string, Buffer>,
+    disk: Disk.Service
+  ) => Effect.Effect<A, E, Ledger.Ledger>
 ) => {
   const memory = MemoryDisk.make()
   memory.disk.makeDirectory("/run")
@@ -45,7 +49,7 @@ const replaying = <A, E>(
     Layer.provide(OpenAi.layer()),
     Layer.provideMerge(Ledger.layerMemory)
   )
-  return Effect.flatMap(Pipeline.Pipeline, (pipeline) => use(pipeline, memory.files)).pipe(
+  return Effect.flatMap(Pipeline.Pipeline, (pipeline) => use(pipeline, memory.files, memory.disk)).pipe(
     Effect.provide(layer),
     Effect.provideService(Disk.Disk, memory.disk)
   )
@@ -66,14 +70,52 @@ const resultsOf = (files: ReadonlyMap<string, Buffer>) =>
 const prompts = (...ids: ReadonlyArray<string | null>) =>
   Source.fromRows(ids.map((id, index) => ({ ...(id === null ? {} : { id }), prompt: `question ${index + 1}` })))
 
-const run = (source: Source.Source, saved: Saved, shardRows = 10) =>
+const run = (source: Source.Source, saved: Saved, shardRows = 10, mode: "batch" | "sync" = "batch") =>
   replaying(saved, (pipeline, files) =>
     Effect.map(
-      pipeline.run(source, { directory: "/run", defaults, endpoint: "/v1/chat/completions", shardRows }),
+      pipeline.run(source, { directory: "/run", defaults, endpoint: "/v1/chat/completions", shardRows, mode }),
       ({ state }) => ({ state, files: files() })
     ))
 
 describe("Replay", () => {
+  it.effect("gives rows that are asked one by one their saved answers", () =>
+    Effect.gen(function*() {
+      const asked = run(
+        prompts("a", "b", "c"),
+        {
+          "/saved/out.jsonl": `${answer("a", "one")}\n${answer("b", "two")}\n`
+        },
+        10,
+        "sync"
+      )
+      const { files, state } = yield* asked
+      assert.deepStrictEqual(resultsOf(files), ["a | succeeded | one", "b | succeeded | two", "c | missing | "])
+      assert.strictEqual(state.shards.get("0001")?.shard.mode, "sync")
+    }))
+
+  it.effect("keeps an answer that was asked for and paid for before, and no torn one", () =>
+    Effect.gen(function*() {
+      const saved = { "/saved/out.jsonl": `${answer("a", "one")}\n${answer("b", "two")}\n${answer("c", "three")}\n` }
+      const files = yield* replaying(saved, (pipeline, files, disk) =>
+        Effect.gen(function*() {
+          const steps = { from: "build", to: "build" } as const
+          const options = { directory: "/run", defaults, endpoint: "/v1/chat/completions", mode: "sync" } as const
+          const { state } = yield* pipeline.run(prompts("a", "b", "c"), { ...options, steps })
+          disk.makeDirectory("/run/raw/openai")
+          const handle = disk.open("/run/raw/openai/0001.jsonl", "write")
+          const paid = answer(`${state.run.runTag}-2`, "paid for")
+          Disk.writeAll(handle, Buffer.from(`${paid}\n${answer(`${state.run.runTag}-3`, "torn")}`))
+          handle.close()
+          yield* pipeline.resume("/run")
+          return files()
+        }))
+      assert.deepStrictEqual(resultsOf(files), [
+        "a | succeeded | one",
+        "b | succeeded | paid for",
+        "c | succeeded | three"
+      ])
+    }))
+
   it.effect("finds rows by the user's ids, in every file, in any order, whatever they are packed in", () =>
     Effect.gen(function*() {
       const { files, state } = yield* run(prompts("a|1", "b|2", "c|3", "d|4"), {
@@ -161,6 +203,39 @@ describe("Replay", () => {
         ))
       assert.include(message, "look for saved results: there are none in /saved")
       assert.deepStrictEqual([...files.keys()], ["/saved/.hidden"])
+    }))
+
+  it.effect("refuses saved results of which none is of a row of the run, and can be given the right ones then", () =>
+    Effect.gen(function*() {
+      const saved = {
+        "/saved/out.jsonl": `${answer("other|1", "one")}\n${answer("other|2", "two")}\n`,
+        "/saved/in.jsonl": "{\"custom_id\":\"a\",\"body\":{}}\n"
+      }
+      yield* replaying(saved, (pipeline) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(
+            pipeline.run(prompts("a", "b", "c"), {
+              directory: "/run",
+              defaults,
+              endpoint: "/v1/chat/completions",
+              shardRows: 2
+            })
+          )
+          assert.strictEqual(error._tag, "RunRejected")
+          assert.strictEqual(
+            error.message,
+            "/saved: of the saved results here, in 2 files, none is of a row of /run: no custom_id is the same. "
+              + "Name the results of this input with --replay-dir."
+          )
+          const { shards } = yield* (yield* Ledger.Ledger).state("/run")
+          assert.deepStrictEqual([...shards.values()].map(({ status }) => status), ["built", "built"])
+        }))
+    }))
+
+  it.effect("takes saved results that have a row of a later shard only", () =>
+    Effect.gen(function*() {
+      const { files } = yield* run(prompts("a", "b", "c"), { "/saved/out.jsonl": answer("c", "three") }, 1)
+      assert.deepStrictEqual(resultsOf(files), ["a | missing | ", "b | missing | ", "c | succeeded | three"])
     }))
 
   it.effect("does not touch a run that may have batches at the provider", () =>

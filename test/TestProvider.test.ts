@@ -262,7 +262,8 @@ describe("a batch", () => {
       const second = yield* test.provider.list(first.next)
       assert.deepStrictEqual([second.batches.map(({ id }) => id), second.next], [["batch-1"], null])
       const since = first.batches[0]?.createdAt ?? assert.fail("no batch")
-      const find = (exclude: ReadonlyArray<string>) => test.provider.find(submitTag(shard), since, new Set(exclude))
+      const find = (exclude: ReadonlyArray<string>) =>
+        test.provider.find(submitTag(shard), since, new Set(exclude), () => true)
       assert.strictEqual((yield* find([]))._tag, "Ambiguous")
       assert.strictEqual((yield* find(["batch-1", "batch-2"]))._tag, "Found")
       assert.strictEqual((yield* find(["batch-1", "batch-2", "batch-3"]))._tag, "Absent")

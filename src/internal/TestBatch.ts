@@ -5,6 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { type BatchProblem, BatchSnapshot, type Ending, RequestCounts, ResultFile } from "../Batch.js"
+import type { Completion } from "../Provider.js"
 import type { Shard } from "../Shard.js"
 import type { Moment, RowOutcome, Script } from "../TestProvider.js"
 import * as TestWire from "./TestWire.js"
@@ -84,6 +85,22 @@ export const makePlan = (script: Script) => {
       cancelRequestedAt: null,
       deleted: false
     }
+  }
+}
+
+/** What comes of a row that is asked for by itself. */
+export const complete = (script: Script, sent: TestWire.SentRow): Completion => {
+  const text = (script.answer ?? (({ prompt }) => prompt))(sent.row)
+  const outcome = (script.outcome ?? (() => "succeeded" as const))(sent.row)
+  return {
+    line: outcome === "errored"
+      ? TestWire.errorLine(sent, outcome)
+      : outcome === "malformed"
+      ? TestWire.malformedLine(sent)
+      : TestWire.answerLine(sent, text, outcome === "refused" || outcome === "truncated" ? outcome : "succeeded"),
+    again: null,
+    limits: [],
+    tokens: TestWire.words(sent.row.prompt) + TestWire.words(text)
   }
 }
 

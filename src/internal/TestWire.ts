@@ -8,6 +8,7 @@
  * ```
  */
 import * as Either from "effect/Either"
+import { type AnswerFormat, responseFormat } from "../AnswerSchema.js"
 import * as ChatCompletion from "../ChatCompletion.js"
 import { UnsupportedField } from "../InputError.js"
 import type { Failed, OutcomeName } from "../Outcome.js"
@@ -26,7 +27,8 @@ export const encode = (
   name: string,
   request: Request,
   wireId: WireId,
-  target: string
+  target: string,
+  answer?: AnswerFormat
 ): Either.Either<WireRow, UnsupportedField> => {
   const unsupported = (field: string, reason: string) =>
     Either.left(new UnsupportedField({ field, target: name, reason, remedy: null }))
@@ -36,7 +38,11 @@ export const encode = (
   }
   return Either.right({
     text: `{"custom_id":${JSON.stringify(wireId)},"body":${
-      request.kind === "native" ? request.text : JSON.stringify(request.body)
+      request.kind === "native"
+        ? request.text
+        : JSON.stringify(
+          answer === undefined ? request.body : { response_format: responseFormat(answer), ...request.body }
+        )
     }}`,
     endpoint: request.kind === "native" ? request.target.endpoint : target,
     model: stringOr(request.body["model"], "test"),
@@ -73,7 +79,8 @@ export const readRows = (content: Buffer): ReadonlyArray<SentRow> =>
     return { wireId, row: { row, prompt: promptOf(kept), body: kept } }
   })
 
-const words = (text: string): number => text.split(/\s+/u).filter((word) => word !== "").length
+/** What counts as a token here. */
+export const words = (text: string): number => text.split(/\s+/u).filter((word) => word !== "").length
 
 /** The line of an answer. */
 export const answerLine = (

@@ -22,9 +22,9 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { BatchSnapshot, ResultFile } from "../Batch.js"
-import { pageOf, readBack } from "../internal/BatchAnswer.js"
+import { isOlder, pageOf, readBack } from "../internal/BatchAnswer.js"
+import { firstWireId } from "../internal/FirstWireId.js"
 import * as HttpTransport from "../internal/HttpTransport.js"
-import { LineSplitter } from "../internal/Lines.js"
 import * as ProviderAccess from "../internal/ProviderAccess.js"
 import { secret, secretOf, setting } from "../internal/ProviderAccess.js"
 import * as ProviderCalls from "../internal/ProviderCalls.js"
@@ -38,13 +38,16 @@ import {
   uploadTime
 } from "../internal/ProviderCalls.js"
 import * as RequestBody from "../internal/RequestBody.js"
+import * as RowRedaction from "../internal/RowRedaction.js"
 import * as SdkError from "../internal/SdkError.js"
+import * as SyncCall from "../internal/SyncCall.js"
 import { type Capabilities, Finding, type Limits, Provider, type Service, type ShardBytes } from "../Provider.js"
 import type { ProviderError } from "../ProviderError.js"
 import type { DiskError } from "../RunError.js"
 import type { Shard, SubmitTag } from "../Shard.js"
 import * as WireId from "../WireId.js"
 import { describe, type DescribedBatch, resultsPath } from "./AnthropicBatch.js"
+import * as AnthropicComplete from "./AnthropicComplete.js"
 import { decode } from "./AnthropicDecode.js"
 import { encode, endpoint } from "./AnthropicEncode.js"
 
@@ -59,7 +62,7 @@ export interface Options {
   readonly apiKey?: Redacted.Redacted | undefined
   /** A token in place of a key; not used when there is a key. */
   readonly authToken?: Redacted.Redacted | undefined
-  /** Where the API is; `https://api.anthropic.com` by default. */
+  /** Where the API is; `https://api.anthropic.com` by default. A `/v1` at its end is left out. */
   readonly baseUrl?: string | undefined
   /** How requests are made; over `node:http`, with constant memory, by default. */
   readonly fetch?: HttpTransport.Fetch | undefined
@@ -94,7 +97,8 @@ const name = "anthropic"
  * @category constructors
  */
 export const make = (options: Options = {}): Service => {
-  const baseUrl = options.baseUrl ?? "https://api.anthropic.com"
+  // Other tools want the version in it, which the SDK puts there.
+  const baseUrl = (options.baseUrl ?? "https://api.anthropic.com").replace(/\/v1\/*$/, "")
   const fetch = options.fetch ?? HttpTransport.make()
   const settings: ProviderAccess.Settings = {
     provider: name,
@@ -105,6 +109,7 @@ export const make = (options: Options = {}): Service => {
     scope: null
   }
   const calls = ProviderCalls.make(settings, () => load(options, baseUrl, fetch))
+  const complete = AnthropicComplete.make(settings, () => load(options, baseUrl, SyncCall.fetchFor(options.fetch)))
 
   const listPage = (after: string | null) =>
     calls.read("list batches", async (client, signal, now) => {
@@ -160,28 +165,32 @@ export const make = (options: Options = {}): Service => {
     })
   }
 
-  /** Whether a batch's results hold rows of this shard; `undefined` while nobody can tell. */
-  const holdsShard = (batch: DescribedBatch, tag: SubmitTag): Effect.Effect<boolean | undefined, ProviderError> =>
-    batch.resultsUrl === null ? Effect.succeed(undefined) : firstWireId(results(batch)).pipe(
+  /** Whether a batch's results are those of a shard; `undefined` while nobody can tell. Shards in doubt share no row. */
+  const isOf = (
+    batch: DescribedBatch,
+    { runTag }: SubmitTag,
+    holds: (row: number) => boolean
+  ): Effect.Effect<boolean | undefined, ProviderError> =>
+    batch.resultsUrl === null ? Effect.succeed(undefined) : firstWireId(results(batch), decode).pipe(
       Effect.map((wireId) => {
         if (wireId === undefined) return undefined
-        const row = WireId.rowOf(tag.runTag, wireId)
-        return row !== undefined && row >= tag.firstRow && row <= tag.lastRow
+        const row = WireId.rowOf(runTag, wireId)
+        return row !== undefined && holds(row)
       }),
       Effect.catchIf((error) => error.reason === "gone" || error.reason === "refused", () => Effect.succeed(undefined))
     )
 
   const find = Effect.fn("Anthropic.find")(
-    function*(tag: SubmitTag, since: DateTime.Utc, exclude: ReadonlySet<string>) {
+    function*(tag: SubmitTag, since: DateTime.Utc, exclude: ReadonlySet<string>, holds: (row: number) => boolean) {
       const earliest = DateTime.subtractDuration(since, clockSkew)
       const proven: Array<BatchSnapshot> = []
       const unproven: Array<BatchSnapshot> = []
       for (const batch of yield* readBack(name, earliest, listPage)) {
-        const { counts, createdAt, id } = batch.snapshot
-        if (DateTime.lessThan(createdAt, earliest) || exclude.has(id)) continue
+        const { counts, id } = batch.snapshot
+        if (isOlder(batch, earliest) || exclude.has(id)) continue
         // A batch without counts may be any.
         if (counts.total !== tag.rows && counts.total !== 0) continue
-        const ours = yield* holdsShard(batch, tag)
+        const ours = yield* isOf(batch, tag, holds)
         if (ours !== false) (ours === true ? proven : unproven).push(batch.snapshot)
       }
       const [first, ...others] = proven
@@ -202,7 +211,7 @@ export const make = (options: Options = {}): Service => {
     calls.read(`delete ${batch.id}`, async (client, signal) => {
       const response = await client.messages.batches.delete(batch.id, {}, { signal, timeout: shortTimeout })
         .asResponse()
-      await response.text()
+      await SdkError.readText(response)
     }).pipe(deleting(batch.id))
   )
 
@@ -224,7 +233,8 @@ export const make = (options: Options = {}): Service => {
     delete: deleteBatch,
     // The file's reference is the batch: the address of its results may be signed, so it is not kept but asked for.
     download: (file: ResultFile) => Stream.unwrap(Effect.map(look(file.reference), results)),
-    decode
+    complete: Effect.fn("Anthropic.complete")(complete),
+    decode: RowRedaction.withoutKey(decode, settings.key)
   }
 }
 
@@ -310,38 +320,4 @@ const joinLines = (pending: boolean, block: Uint8Array): readonly [boolean, Uint
   joined.set(lines, pending ? 1 : 0)
   for (let at = joined.indexOf(newline); at !== -1; at = joined.indexOf(newline, at + 1)) joined[at] = comma
   return [ends, joined]
-}
-
-/** The longest line that is read to see whose results these are. */
-const longestLine = 1 << 24
-
-/** The first wire id that some results name; the rest of them is not downloaded. */
-const firstWireId = (
-  bytes: Stream.Stream<Uint8Array, ProviderError>
-): Effect.Effect<string | undefined, ProviderError> =>
-  Effect.suspend(() => {
-    let wireId: string | undefined
-    const lines = new LineSplitter(
-      longestLine,
-      (line) => {
-        if (wireId === undefined) wireId = wireIdOf(line.toString("utf8"))
-      },
-      () => {}
-    )
-    return bytes.pipe(
-      Stream.takeUntil((block) => {
-        lines.push(block)
-        return wireId !== undefined
-      }),
-      Stream.runDrain,
-      Effect.map(() => {
-        lines.end()
-        return wireId
-      })
-    )
-  })
-
-const wireIdOf = (line: string): string | undefined => {
-  const decoded = decode(line)
-  return decoded._tag === "Right" ? decoded.right.wireId : decoded.left.wireId ?? undefined
 }

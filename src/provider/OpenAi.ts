@@ -23,7 +23,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { OpenAI as Client } from "openai"
 import type { BatchSnapshot, InputReference, ResultFile } from "../Batch.js"
-import { pageOf, readBack } from "../internal/BatchAnswer.js"
+import { isOlder, pageOf, readBack, timeOf } from "../internal/BatchAnswer.js"
 import * as HttpTransport from "../internal/HttpTransport.js"
 import * as ProviderAccess from "../internal/ProviderAccess.js"
 import { secret, secretOf, setting } from "../internal/ProviderAccess.js"
@@ -38,12 +38,15 @@ import {
   uploadTime
 } from "../internal/ProviderCalls.js"
 import * as RequestBody from "../internal/RequestBody.js"
+import * as RowRedaction from "../internal/RowRedaction.js"
 import * as SdkError from "../internal/SdkError.js"
+import * as SyncCall from "../internal/SyncCall.js"
 import { type Capabilities, Finding, type Limits, Provider, type Service, type ShardBytes } from "../Provider.js"
 import { isJsonObject } from "../Request.js"
 import type { Shard, SubmitTag } from "../Shard.js"
 import { NotSent } from "../SubmitError.js"
 import { describe, type DescribedBatch } from "./OpenAiBatch.js"
+import * as OpenAiComplete from "./OpenAiComplete.js"
 import { decode } from "./OpenAiDecode.js"
 import { encode, endpoints } from "./OpenAiEncode.js"
 
@@ -106,18 +109,21 @@ export const make = (options: Options = {}): Service => {
     scope: scope === "" ? null : scope
   }
   const calls = ProviderCalls.make(settings, () => load(options, baseUrl, fetch))
+  const complete = OpenAiComplete.make(settings, () => load(options, baseUrl, SyncCall.fetchFor(options.fetch)))
+
+  const described = (value: unknown, now: DateTime.Utc) => describe(value, now, options.apiKey)
 
   const listPage = (after: string | null) =>
     calls.read("list batches", async (client, signal, now) => {
       const query = { limit: limits.listPage, ...(after === null ? {} : { after }) }
       const response = await client.batches.list(query, { signal, timeout: shortTimeout }).asResponse()
-      return pageOf(await SdkError.readJson(response), after, limits.listPage, (item) => describe(item, now))
+      return pageOf(await SdkError.readJson(response), after, limits.listPage, (item) => described(item, now))
     })
 
   const retrieve = Effect.fn("OpenAi.retrieve")((batchId: string) =>
     calls.read(`retrieve ${batchId}`, async (client, signal, now) => {
       const response = await client.batches.retrieve(batchId, { signal, timeout: shortTimeout }).asResponse()
-      return describe(await SdkError.readJson(response), now).snapshot
+      return described(await SdkError.readJson(response), now).snapshot
     })
   )
 
@@ -135,7 +141,8 @@ export const make = (options: Options = {}): Service => {
       }).asResponse()
       const file = await SdkError.readJson(response)
       if (isJsonObject(file) && typeof file.id === "string" && file.id !== "") {
-        return { _tag: "UploadedFile", fileId: file.id }
+        const createdAt = timeOf(file.created_at)
+        return { _tag: "UploadedFile", fileId: file.id, ...(createdAt === null ? {} : { createdAt }) }
       }
       throw new SdkError.Unreadable(response.status, "the answer is not a file")
     }).pipe(
@@ -170,7 +177,7 @@ export const make = (options: Options = {}): Service => {
           })
         }
       }).asResponse()
-      return describe(await SdkError.readJson(response), now).snapshot
+      return described(await SdkError.readJson(response), now).snapshot
     })
   })
 
@@ -178,9 +185,7 @@ export const make = (options: Options = {}): Service => {
     function*(tag: SubmitTag, since: DateTime.Utc, exclude: ReadonlySet<string>) {
       const earliest = DateTime.subtractDuration(since, clockSkew)
       const read = yield* readBack(name, earliest, listPage)
-      const possible = read.filter(({ snapshot }) =>
-        DateTime.greaterThanOrEqualTo(snapshot.createdAt, earliest) && !exclude.has(snapshot.id)
-      )
+      const possible = read.filter((batch) => !isOlder(batch, earliest) && !exclude.has(batch.snapshot.id))
       return findingOf(tag, possible, read.some(isMarked))
     }
   )
@@ -188,14 +193,14 @@ export const make = (options: Options = {}): Service => {
   const cancel = Effect.fn("OpenAi.cancel")((batchId: string) =>
     calls.read(`cancel ${batchId}`, async (client, signal, now) => {
       const response = await client.batches.cancel(batchId, { signal, timeout: shortTimeout }).asResponse()
-      return describe(await SdkError.readJson(response), now).snapshot
+      return described(await SdkError.readJson(response), now).snapshot
     }).pipe(orStoppedAnyway(retrieve(batchId)))
   )
 
   const deleteFile = (fileId: string) =>
     calls.read(`delete ${fileId}`, async (client, signal) => {
       const response = await client.files.delete(fileId, { signal, timeout: shortTimeout }).asResponse()
-      await response.text()
+      await SdkError.readText(response)
     }).pipe(deleting(fileId))
 
   // Some servers keep files elsewhere, and redirect to a signed address there: it is followed without the key.
@@ -235,7 +240,8 @@ export const make = (options: Options = {}): Service => {
       )
     ),
     download,
-    decode
+    complete: Effect.fn("OpenAi.complete")(complete),
+    decode: RowRedaction.withoutKey(decode, settings.key)
   }
 }
 
