@@ -47,13 +47,14 @@ export interface Succeeded {
 }
 
 /**
- * The row has no usable answer. `response` keeps what was paid for all the same.
+ * The row has no usable answer. `response` keeps what was paid for all the same. No codec makes an `invalid` one: answers
+ * are checked when they have their final form.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Failed {
-  readonly outcome: "errored" | "expired" | "cancelled" | "missing"
+  readonly outcome: "errored" | "expired" | "cancelled" | "invalid" | "missing"
   /** The provider's id of the result line, where it has one. */
   readonly id: string | null
   /** The provider's error type or code, e.g. `rate_limit_error`, `batch_expired`. */

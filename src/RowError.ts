@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import type { Failed } from "./Outcome.js"
+import type { Failed, OutcomeName } from "./Outcome.js"
 
 const fields = {
   /** The user's id of the row. */
@@ -88,7 +88,24 @@ export class RowMissing extends Schema.TaggedError<RowMissing>("llm-batch/RowMis
  */
 export type RowError = RowErrored | RowExpired | RowCancelled | RowInvalid | RowMissing
 
-const classes = { errored: RowErrored, expired: RowExpired, cancelled: RowCancelled, missing: RowMissing }
+const classes = {
+  errored: RowErrored,
+  expired: RowExpired,
+  cancelled: RowCancelled,
+  invalid: RowInvalid,
+  missing: RowMissing
+}
+
+/**
+ * The typed error of a row that ended so.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  outcome: Exclude<OutcomeName, "succeeded">,
+  error: Pick<RowError, "row" | "customId" | "code" | "detail" | "retryable">
+): RowError => new classes[outcome](error)
 
 /**
  * The typed error of a failed outcome.
@@ -97,10 +114,4 @@ const classes = { errored: RowErrored, expired: RowExpired, cancelled: RowCancel
  * @category constructors
  */
 export const fromOutcome = (row: number, customId: string, failed: Failed): RowError =>
-  new classes[failed.outcome]({
-    row,
-    customId,
-    code: failed.code,
-    detail: failed.message,
-    retryable: failed.retryable
-  })
+  make(failed.outcome, { row, customId, code: failed.code, detail: failed.message, retryable: failed.retryable })

@@ -26,7 +26,7 @@ export class TokenCount extends Schema.Class<TokenCount>("llm-batch/TokenCount")
 
 /**
  * How many rows ended in each outcome. The six outcomes add up to `rows`; `refused` and `truncated` are parts of
- * `succeeded`; the anomalies count lines of the provider's results, not rows.
+ * `succeeded`, or of `invalid` where answers are checked; the anomalies count lines of the provider's results, not rows.
  *
  * @since 0.1.0
  * @category models
@@ -43,6 +43,10 @@ export class Tally extends Schema.Class<Tally>("llm-batch/Tally")({
   truncated: Count,
   /** Rows without an answer that a retry can help. */
   retryable: Count,
+  /** Rows with an answer that does not fit, and that the model may put right when it is told. */
+  repairable: Schema.optionalWith(Count, { exact: true, default: () => 0 }),
+  /** Rows that no batch answered in time, when they were asked for the last time: what the synchronous API can finish. */
+  late: Schema.optionalWith(Count, { exact: true, default: () => 0 }),
   /** Result lines that repeat another line of the same row, byte for byte in what counts. */
   duplicateLines: Count,
   /** Result lines that contradict another line of the same row; the first usable one is kept. */
@@ -86,6 +90,8 @@ export const makeMutable = (): MutableTally => ({
   refused: 0,
   truncated: 0,
   retryable: 0,
+  repairable: 0,
+  late: 0,
   duplicateLines: 0,
   conflictingLines: 0,
   unexpectedLines: 0,

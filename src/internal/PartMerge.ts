@@ -1,6 +1,6 @@
 /**
  * Merges the part files of all shards and attempts by row number into `results.jsonl` and `failures.jsonl`. Of several
- * records of one row, an answer wins over none, and a later attempt over an earlier one.
+ * records of one row, an answer that fits wins over one that does not, that over none, and of equals the latest attempt.
  *
  * Memory holds a block of each part that covers the current row, and nothing of the others.
  */
@@ -37,10 +37,9 @@ class PartReader {
     this.lines = new LineReader(disk, file.path, longestLine, (line) => {
       throw changed(file, `line ${line} of its part is too long`)
     })
-    this.advance()
   }
 
-  /** Goes to the next record; at the end of the part, `current` is `undefined`. */
+  /** Goes to the next record, at first to the first one; at the end of the part, `current` is `undefined`. */
   advance(): void {
     const line = this.lines.read()
     this.current = line === undefined ? undefined : ResultLine.decodePart(line)
@@ -54,10 +53,15 @@ class PartReader {
   }
 }
 
+/** Whether a row got no answer because its batch was over before its turn. */
+export const isLate = (outcome: unknown): boolean => outcome === "expired" || outcome === "cancelled"
+
+const worth = ({ current }: PartReader): number =>
+  current?.head.outcome === "succeeded" ? 2 : current?.head.outcome === "invalid" ? 1 : 0
+
 const wins = (one: PartReader, other: PartReader): boolean => {
-  const answered = one.current?.head.outcome === "succeeded"
-  const otherAnswered = other.current?.head.outcome === "succeeded"
-  return answered === otherAnswered ? one.file.shard.attempt > other.file.shard.attempt : answered
+  const more = worth(one) - worth(other)
+  return more === 0 ? one.file.shard.attempt > other.file.shard.attempt : more > 0
 }
 
 /** A merge under way: `step` takes the next row, until it gives `false`. */
@@ -84,8 +88,11 @@ export class PartMerge {
     if (row > this.rows) return false
     this.open(row)
     let winner: PartReader | undefined
+    let latest: PartReader | undefined
     for (const reader of this.active) {
-      if (reader.current?.head.row === row && (winner === undefined || wins(reader, winner))) winner = reader
+      if (reader.current?.head.row !== row) continue
+      if (winner === undefined || wins(reader, winner)) winner = reader
+      if (latest === undefined || reader.file.shard.attempt > latest.file.shard.attempt) latest = reader
     }
     if (winner?.current === undefined) {
       throw new RunRejected({
@@ -94,7 +101,7 @@ export class PartMerge {
         remedy: `Make them anew with: llm-batch normalize ${this.directory}`
       })
     }
-    this.write(winner.current, winner.file)
+    this.write(winner.current, winner.file, (latest ?? winner).current ?? winner.current)
     let ended = false
     for (const reader of this.active) {
       if (reader.current?.head.row === row) reader.advance()
@@ -120,11 +127,15 @@ export class PartMerge {
   private open(row: number): void {
     for (let next = this.waiting[0]; next !== undefined && next.shard.firstRow <= row; next = this.waiting[0]) {
       this.waiting.shift()
-      this.active.push(new PartReader(next, this.disk))
+      const reader = new PartReader(next, this.disk)
+      // Before anything is read, so that it is closed whatever comes of that.
+      this.active.push(reader)
+      reader.advance()
     }
   }
 
-  private write({ head, result }: PartRecord, file: PartFile): void {
+  /** An answer that does not fit stays, though a later attempt to put it right came to nothing: then that is told too. */
+  private write({ head, result }: PartRecord, file: PartFile, latest: PartRecord): void {
     const { tally } = this
     const { batchId, shard } = file
     tally.rows++
@@ -134,7 +145,11 @@ export class PartMerge {
     if (head.outcome === "succeeded") return
     const error = ResultLine.decodeError(result)
     if (error === undefined) throw changed(file, `the result of row ${head.row} has neither answer nor error`)
-    if (error.retryable) tally.retryable++
+    const after = latest.result === result ? undefined : ResultLine.decodeError(latest.result)
+    const retryable = error.retryable || after?.retryable === true
+    if (retryable) tally.retryable++
+    if (error.repairable) tally.repairable++
+    if (isLate(latest.head.outcome)) tally.late++
     this.failures.text(`${
       JSON.stringify({
         custom_id: error.customId,
@@ -143,7 +158,9 @@ export class PartMerge {
         outcome: head.outcome,
         code: error.code,
         message: error.message,
-        retryable: error.retryable,
+        retryable,
+        ...error.repairable ? { repairable: true } : undefined,
+        ...after === undefined ? undefined : { latest: { outcome: latest.head.outcome, code: after.code } },
         shard: shard.id,
         attempt: shard.attempt,
         batch_id: batchId

@@ -2,6 +2,7 @@
  * A line of `results.jsonl`, in the two pieces between which the user's id belongs, and the line of a part file that
  * carries it. Plain text building, for the row path.
  */
+import { type AnswerProblem, isRepairable } from "../AnswerCheck.js"
 import type { Failed, Outcome, OutcomeName } from "../Outcome.js"
 import { isJsonObject } from "../Request.js"
 import type { RowHead } from "./RowRecord.js"
@@ -14,15 +15,18 @@ export interface ResultPieces {
 
 const text = (value: unknown): string => JSON.stringify(value)
 
+/** The provider's own name of something, fit for readers that cannot take half of a surrogate pair. */
+const nameText = (name: string | null): string => text(name === null ? null : name.toWellFormed())
+
 const failedPieces = (failed: Failed): string => {
   const { response } = failed
   const kept = response === null ? "null" : text({
     status_code: response.statusCode,
-    request_id: response.requestId,
+    request_id: response.requestId?.toWellFormed() ?? null,
     body: response.body
   })
   const error = text({
-    code: failed.code,
+    code: failed.code.toWellFormed(),
     message: failed.message.toWellFormed(),
     outcome: failed.outcome,
     retryable: failed.retryable
@@ -32,13 +36,47 @@ const failedPieces = (failed: Failed): string => {
 
 /** The pieces of an outcome's line. Throws a `RangeError` when its body is nested too deeply to be written. */
 export const pieces = (outcome: Outcome): ResultPieces => ({
-  before: `{"id":${text(outcome.id)},"custom_id":`,
+  before: `{"id":${nameText(outcome.id)},"custom_id":`,
   after: outcome.outcome === "succeeded"
-    ? `,"response":{"status_code":${outcome.statusCode},"request_id":${text(outcome.requestId)},"body":${
+    ? `,"response":{"status_code":${outcome.statusCode},"request_id":${nameText(outcome.requestId)},"body":${
       outcome.bodyText ?? text(outcome.body)
     }},"error":null}`
     : failedPieces(outcome)
 })
+
+/** How the line of an answer ends. */
+const unobjected = "null}"
+
+/** The second piece of an answer's line, byte for byte, but with what is wrong with the answer as its error. */
+export const objectTo = (after: Buffer, problem: AnswerProblem): readonly [kept: Buffer, error: string] => [
+  after.subarray(0, after.length - unobjected.length),
+  `${
+    text({
+      code: problem.code.toWellFormed(),
+      message: `${problem.path}: ${problem.problem}`.toWellFormed(),
+      outcome: "invalid",
+      retryable: false,
+      ...isRepairable(problem) ? { repairable: true } : undefined
+    })
+  }}`
+]
+
+/**
+ * The text of an answer, in the pieces of its line; `undefined` where there is none that could be checked: an embedding,
+ * a call of tools.
+ */
+export const replyOf = (before: string, after: string): string | undefined => {
+  const line: unknown = JSON.parse(`${before}null${after}`)
+  const response = isJsonObject(line) ? line["response"] : undefined
+  const body = isJsonObject(response) ? response["body"] : undefined
+  const choices = isJsonObject(body) ? body["choices"] : undefined
+  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined
+  const message = isJsonObject(choice) ? choice["message"] : undefined
+  if (!isJsonObject(message)) return undefined
+  const { content, tool_calls: calls } = message
+  if (Array.isArray(calls) && calls.length > 0) return undefined
+  return typeof content === "string" ? content : ""
+}
 
 /** These bytes can only stand where the head of a part record ends: inside JSON strings every quote is escaped. */
 const resultStart = ",\"result\":"
@@ -59,7 +97,8 @@ export const partEnd = "}\n"
 
 const headPattern = /^\{"row":(\d+),"line":(\d+),"outcome":"(\w+)"$/u
 
-const outcomeNames: Record<string, OutcomeName> = {
+/** The outcomes by name. */
+export const outcomeNames: Record<string, OutcomeName> = {
   succeeded: "succeeded",
   errored: "errored",
   expired: "expired",
@@ -87,17 +126,20 @@ export interface ResultError {
   readonly code: string
   readonly message: string
   readonly retryable: boolean
+  /** Whether the answer is there, and may be put right by the model when it is told. */
+  readonly repairable: boolean
 }
 
 /** The error in a result line; `undefined` when it has none. */
 export const decodeError = (result: Buffer): ResultError | undefined => {
   const line: unknown = JSON.parse(result.toString())
   if (!isJsonObject(line) || typeof line["custom_id"] !== "string" || !isJsonObject(line["error"])) return undefined
-  const { code, message, retryable } = line["error"]
+  const { code, message, repairable, retryable } = line["error"]
   return {
     customId: line["custom_id"],
     code: typeof code === "string" ? code : "unknown",
     message: typeof message === "string" ? message : "",
-    retryable: retryable === true
+    retryable: retryable === true,
+    repairable: repairable === true
   }
 }

@@ -3,6 +3,7 @@
  * order. Normalised lines wait in a scratch file; in memory are only numbers, a few for each row of the shard.
  */
 import * as Either from "effect/Either"
+import { type AnswerProblem, isRepairable } from "../AnswerCheck.js"
 import type { Failed, Outcome, OutcomeName } from "../Outcome.js"
 import type * as Provider from "../Provider.js"
 import type { Shard } from "../Shard.js"
@@ -62,6 +63,9 @@ const malformedFlag = 8
 /** What can be odd about a line of results. */
 type Anomaly = "duplicate" | "conflicting" | "unexpected" | "malformed"
 
+/** What is wrong with the text of an answer; `undefined` for nothing. */
+export type Judge = (reply: string) => AnswerProblem | undefined
+
 /** Takes raw lines with `accept`, then gives part records with `emit`, once for each row in row order. */
 export class ResultSorter {
   readonly tally: MutableTally = makeMutable()
@@ -97,8 +101,8 @@ export class ResultSorter {
     this.reasoning = new Uint32Array(shard.rows)
   }
 
-  /** Takes one line of raw results, which is this line of this file. */
-  accept(line: Buffer, file: string, lineNumber: number): void {
+  /** Takes one line of raw results, which is this line of this file; a repeat is a further download of a file. */
+  accept(line: Buffer, file: string, lineNumber: number, isRepeat = false): void {
     const text = line.toString()
     if (text.trim() === "") return
     const decoded = this.decode(text)
@@ -118,7 +122,8 @@ export class ResultSorter {
       return
     }
     const kind = this.record(at, outcome, pieces)
-    if (kind !== undefined) this.odd(kind, wireId, file, lineNumber)
+    if (kind === undefined || (isRepeat && kind === "duplicate")) return
+    this.odd(kind, wireId, file, lineNumber)
   }
 
   /** A line that is too long to be read: it costs the row whose it is, and that one shows up as missing. */
@@ -126,8 +131,11 @@ export class ResultSorter {
     this.odd("malformed", null, file, lineNumber)
   }
 
-  /** Gives the record of the next row to `part`; `absent` says what became of a row that no line speaks of. */
-  emit(at: number, head: RowHead, absent: Failed, part: BlockWriter): void {
+  /**
+   * Gives the record of the next row to `part`; `absent` says what became of a row that no line speaks of, `judge` what
+   * is wrong with its answer, where answers are checked.
+   */
+  emit(at: number, head: RowHead, absent: Failed, part: BlockWriter, judge?: Judge): void {
     const customId = JSON.stringify(head.customId)
     const recorded = outcomes[this.outcome[at] ?? 0] ?? null
     this.tally.rows++
@@ -139,15 +147,34 @@ export class ResultSorter {
       part.text(ResultLine.partHead(head, outcome.outcome))
       part.text(pieces.before + customId + pieces.after)
     } else {
-      this.count(at, recorded)
       const bytes = this.read(at)
       const split = this.split[at] ?? 0
-      part.text(ResultLine.partHead(head, recorded))
+      const after = bytes.subarray(split)
+      const problem = judge === undefined || recorded !== "succeeded"
+        ? undefined
+        : this.problemOf(at, bytes.subarray(0, split), after, judge)
+      const outcome = problem === undefined ? recorded : "invalid"
+      this.count(at, outcome)
+      part.text(ResultLine.partHead(head, outcome))
       part.bytes(bytes.subarray(0, split))
       part.text(customId)
-      part.bytes(bytes.subarray(split))
+      if (problem === undefined) {
+        part.bytes(after)
+      } else {
+        if (isRepairable(problem)) this.tally.repairable++
+        const [kept, error] = ResultLine.objectTo(after, problem)
+        part.bytes(kept)
+        part.text(error)
+      }
     }
     part.text(ResultLine.partEnd)
+  }
+
+  private problemOf(at: number, before: Buffer, after: Buffer, judge: Judge): AnswerProblem | undefined {
+    if (this.is(at, refusedFlag)) return refused
+    if (this.is(at, truncatedFlag)) return truncated
+    const reply = ResultLine.replyOf(before.toString(), after.toString())
+    return reply === undefined ? undefined : judge(reply)
   }
 
   private find(wireId: WireId.WireId): number | undefined {
@@ -240,6 +267,14 @@ export class ResultSorter {
     }
     return this.lent.subarray(0, length)
   }
+}
+
+const refused: AnswerProblem = { code: "refused", path: "$", problem: "the model declined to answer" }
+
+const truncated: AnswerProblem = {
+  code: "truncated",
+  path: "$",
+  problem: "the answer stopped at the token limit (--max-tokens)"
 }
 
 const malformedOutcome: Failed = {

@@ -9,16 +9,21 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
+import type { AnswerFormat } from "../AnswerSchema.js"
 import { UnsupportedField } from "../InputError.js"
+import * as AnswerInstruction from "../internal/AnswerInstruction.js"
 import * as JsonText from "../internal/JsonText.js"
+import * as ParameterCheck from "../internal/ParameterCheck.js"
+import type { Accepts } from "../Model.js"
 import type { WireRow } from "../Provider.js"
 import { isJsonObject, type JsonObject, type Request } from "../Request.js"
 import type { WireId } from "../WireId.js"
 import { checkMembers, found, isAbsent, unsupported } from "./AnthropicField.js"
 import { translate } from "./AnthropicMessages.js"
-import { type ModelRules, rulesOf } from "./AnthropicModel.js"
+import { modelOf } from "./AnthropicModel.js"
+import * as AnthropicSchema from "./AnthropicSchema.js"
 import { toolChoiceOf, toolsOf } from "./AnthropicTools.js"
-import { effortOf, isThinking, maxTokensOf, samplingOf, thinkingOf } from "./AnthropicTuning.js"
+import { effortOf, maxTokensOf, samplingOf, thinkingOf } from "./AnthropicTuning.js"
 
 /**
  * The path of the endpoint that answers the rows.
@@ -36,12 +41,20 @@ const defaultNotice = "max_tokens is not set: 4,096 is used for anthropic (--max
 /**
  * The wire row of a request.
  *
+ * `answer` is the form that answers must have: the model is held to it, or told, where it cannot be held. A chat with a
+ * `response_format` or an `output_config.format` of its own keeps that.
+ *
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (request: Request, wireId: WireId): Either.Either<WireRow, UnsupportedField> => {
+export const encode = (
+  request: Request,
+  wireId: WireId,
+  _endpoint?: string,
+  answer?: AnswerFormat
+): Either.Either<WireRow, UnsupportedField> => {
   try {
-    return Either.right(request.kind === "native" ? encodeNative(request, wireId) : encodeBody(request, wireId))
+    return Either.right(request.kind === "native" ? encodeNative(request, wireId) : encodeBody(request, wireId, answer))
   } catch (error) {
     if (error instanceof UnsupportedField) return Either.left(error)
     if (error instanceof RangeError)
@@ -71,6 +84,8 @@ const encodeNative = (request: Native, wireId: WireId): WireRow => {
   }
   if (body.stream === true) throw unsupported("stream", "a batch cannot stream", "Leave it out")
   const betas = betasOf(body)
+  const model = String(body.model)
+  ParameterCheck.check(modelOf(model), model, body, true)
   const params = "betas" in body ? without(text, body, "betas") : text
   // A raw line break in JSON text is space between tokens; here it would end the row.
   return row(wireId, params.replace(/[\r\n]/g, " "), body, { betas: sorted(betas), notice: null })
@@ -85,46 +100,72 @@ const without = (text: string, body: JsonObject, name: string): string =>
       .join(",")
   }}`
 
-const encodeBody = (request: Exclude<Request, Native>, wireId: WireId): WireRow => {
-  const { body, kind } = request
-  if (kind === "embedding") {
+const encodeBody = (
+  request: Exclude<Request, Native>,
+  wireId: WireId,
+  answer: AnswerFormat | undefined
+): WireRow => {
+  if (request.kind === "embedding") {
     throw unsupported(
       "input",
       "Anthropic has no embeddings",
       "Send it with --provider openai --endpoint /v1/embeddings"
     )
   }
-  checkNames(body)
-  const model = body.model
-  if (typeof model !== "string") throw unsupported("model", `it is ${found(model)}, not text`, "Set it with --model")
-  const rules = rulesOf(model)
+  checkNames(request.body)
+  const name = request.body.model
+  if (typeof name !== "string") throw unsupported("model", `it is ${found(name)}, not text`, "Set it with --model")
+  const model = modelOf(name)
+  const { accepts } = model
+  const { body, notice, outputFormat } = withAnswer(request.body, name, accepts, answer)
   const betas = betasOf(body)
-  const maxTokens = maxTokensOf(body, model, rules, betas)
-  const thinking = thinkingOf(body, model, rules, maxTokens ?? defaultMaxTokens, betas)
-  const effort = effortOf(body, model, rules)
+  const maxTokens = maxTokensOf(body)
+  ParameterCheck.check(model, name, maxTokens === undefined ? { ...body, max_tokens: defaultMaxTokens } : body)
+  const thinking = thinkingOf(body)
+  const effort = effortOf(body)
   const conversation = translate(body.messages)
   const tools = toolsOf(body)
   // `undefined` members are left out by JSON.stringify; the order is that of the text.
   const params = {
-    model,
+    model: name,
     max_tokens: maxTokens ?? defaultMaxTokens,
-    ...samplingOf(body, model, rules, isThinking(thinking)),
+    ...samplingOf(body, accepts.sampling),
     stop_sequences: stopOf(body),
     system: systemOf(body, conversation.system),
     messages: conversation.messages,
     tools,
     tool_choice: toolChoiceOf(body, tools !== undefined),
     thinking,
-    output_config: outputConfigOf(body, model, rules, effort),
+    output_config: outputConfigOf(body, effort, outputFormat),
     metadata: metadataOf(body),
     service_tier: serviceTierOf(body),
     ...Object.fromEntries(passed.filter((name) => !isAbsent(body[name])).map((name) => [name, body[name]]))
   }
-  const effortBeta = effort === undefined ? null : rules.effortBeta
+  const effortBeta = effort === undefined ? null : accepts.effortBeta
   return row(wireId, JSON.stringify(params), body, {
     betas: sorted(effortBeta === null ? betas : [...betas, effortBeta]),
-    notice: maxTokens === undefined ? defaultNotice : null
+    notice: maxTokens === undefined ? notice === null ? defaultNotice : `${defaultNotice}; ${notice}` : notice
   })
+}
+
+/** The body with what makes the model answer in this form; the format that it is held to goes beside it. */
+const withAnswer = (
+  body: JsonObject,
+  model: string,
+  accepts: Accepts,
+  answer: AnswerFormat | undefined
+): { readonly body: JsonObject; readonly notice: string | null; readonly outputFormat: JsonObject | undefined } => {
+  const config = body.output_config
+  const hasOwn = !isAbsent(body.response_format) || (isJsonObject(config) && !isAbsent(config.format))
+  if (answer === undefined || hasOwn) return { body, notice: null, outputFormat: undefined }
+  if (accepts.structuredOutput) return { body, notice: null, outputFormat: AnthropicSchema.outputFormat(answer) }
+  const instruction = AnswerInstruction.text(answer)
+  const system = isAbsent(body.system) ? undefined : AnswerInstruction.extended(body.system, instruction)
+  const { messages } = body
+  const told = system === undefined
+    ? { messages: Array.isArray(messages) ? AnswerInstruction.instructed(messages, instruction) : messages }
+    : { system }
+  return { body: { ...body, ...told }, notice: AnswerInstruction.notice(model), outputFormat: undefined }
 }
 
 /** Fields of the Messages API that Chat Completions does not have, in the order in which they are written. */
@@ -246,9 +287,8 @@ const systemOf = (body: JsonObject, blocks: ReadonlyArray<JsonObject>): unknown 
 
 const outputConfigOf = (
   body: JsonObject,
-  model: string,
-  rules: ModelRules,
-  effort: string | undefined
+  effort: string | undefined,
+  answer: JsonObject | undefined
 ): JsonObject | undefined => {
   const config = body.output_config ?? {}
   if (!isJsonObject(config)) throw unsupported("output_config", `it is ${found(config)}, not an object`, null)
@@ -257,15 +297,7 @@ const outputConfigOf = (
   if (format !== undefined && own !== undefined) {
     throw unsupported("response_format", "output_config.format is set too", "Keep one of the two")
   }
-  const both = format ?? own
-  if (both !== undefined && !rules.structuredOutput) {
-    throw unsupported(
-      format === undefined ? "output_config.format" : "response_format",
-      "the model cannot be held to a schema",
-      "Describe the format in the prompt",
-      model
-    )
-  }
+  const both = format ?? own ?? answer
   const { effort: _effort, format: _format, ...rest } = config
   const merged = {
     ...(effort === undefined ? {} : { effort }),

@@ -4,12 +4,16 @@
  * @since 0.1.0
  */
 import * as Either from "effect/Either"
+import type { AnswerFormat } from "../AnswerSchema.js"
 import { UnsupportedField } from "../InputError.js"
+import * as AnswerInstruction from "../internal/AnswerInstruction.js"
+import * as ParameterCheck from "../internal/ParameterCheck.js"
 import type { WireRow } from "../Provider.js"
 import { isJsonObject, type JsonObject, type Request } from "../Request.js"
 import type { WireId } from "../WireId.js"
 import * as OpenAiModel from "./OpenAiModel.js"
 import * as OpenAiResponses from "./OpenAiResponses.js"
+import * as OpenAiSchema from "./OpenAiSchema.js"
 
 /**
  * The endpoints for which rows are encoded; the first is the default.
@@ -29,6 +33,9 @@ const nativeEndpoints: ReadonlySet<string> = new Set([
   "/v1/videos"
 ])
 
+/** Where the rules of models hold; what other endpoints take has other meanings. */
+const chatEndpoints: ReadonlySet<string> = new Set(["/v1/responses", "/v1/chat/completions"])
+
 /**
  * The wire row of a request.
  *
@@ -42,14 +49,20 @@ const nativeEndpoints: ReadonlySet<string> = new Set([
 export const encode = (
   request: Request,
   wireId: WireId,
-  endpoint: string
+  endpoint: string,
+  answer?: AnswerFormat
 ): Either.Either<WireRow, UnsupportedField> => {
   try {
     switch (request.kind) {
       case "chat": {
-        return Either.right(wireRow(wireId, endpoint, request.body, JSON.stringify(chatBody(request.body, endpoint))))
+        const { body, notice } = withAnswer(request.body, answer)
+        return Either.right({
+          ...wireRow(wireId, endpoint, body, JSON.stringify(chatBody(body, endpoint))),
+          notice
+        })
       }
       case "embedding": {
+        if (answer !== undefined) throw noAnswer(endpoint)
         return Either.right(wireRow(wireId, endpoint, request.body, JSON.stringify(embedding(request.body, endpoint))))
       }
       case "native": {
@@ -72,6 +85,26 @@ const wireRow = (wireId: WireId, endpoint: string, body: JsonObject, bodyText: s
   notice: null
 })
 
+const noAnswer = (target: string) =>
+  new UnsupportedField({ field: "schema", target, reason: "an embedding has no text to check", remedy: null })
+
+/** The body with what makes the model answer in this form. */
+const withAnswer = (
+  body: JsonObject,
+  answer: AnswerFormat | undefined
+): { readonly body: JsonObject; readonly notice: string | null } => {
+  if (answer === undefined || isGiven(body.response_format)) return { body, notice: null }
+  const model = typeof body.model === "string" ? body.model : ""
+  if (OpenAiModel.hasStructuredOutput(model)) {
+    return { body: { ...body, response_format: OpenAiSchema.responseFormat(answer, model) }, notice: null }
+  }
+  const messages = Array.isArray(body.messages) ? body.messages : []
+  return {
+    body: { ...body, messages: AnswerInstruction.instructed(messages, AnswerInstruction.text(answer)) },
+    notice: AnswerInstruction.notice(model)
+  }
+}
+
 /** A list of numbers is one input, given as tokens. */
 const countInputs = (input: unknown): number =>
   Array.isArray(input) && input.length > 0 && typeof input[0] !== "number" ? input.length : 1
@@ -90,8 +123,9 @@ const chatBody = (body: JsonObject, endpoint: string): JsonObject => {
   }
   const model = typeof body.model === "string" ? body.model : ""
   for (const [field, value] of Object.entries(body)) {
-    if (value !== null && value !== undefined) checkField(field, value, model, body, endpoint)
+    if (value !== null && value !== undefined) checkField(field, value, body, endpoint)
   }
+  ParameterCheck.check(OpenAiModel.modelOf(model), model, body)
   checkForeignParts(body)
   if (endpoint === "/v1/responses") return OpenAiResponses.fromChat(body)
   return isGiven(body.max_tokens) && OpenAiModel.isReasoning(model) ? renameMaxTokens(body) : body
@@ -99,7 +133,7 @@ const chatBody = (body: JsonObject, endpoint: string): JsonObject => {
 
 const isGiven = (value: unknown): boolean => value !== null && value !== undefined
 
-const checkField = (field: string, value: unknown, model: string, body: JsonObject, endpoint: string): void => {
+const checkField = (field: string, value: unknown, body: JsonObject, endpoint: string): void => {
   const remedy = anthropicOnly.get(field)
   if (remedy !== undefined) throw foreign(field, remedy)
   if ((field === "stream" && value === true) || (field === "stream_options" && body.stream !== true)) {
@@ -112,10 +146,6 @@ const checkField = (field: string, value: unknown, model: string, body: JsonObje
       reason: "max_completion_tokens says the same thing",
       remedy: "Keep one of the two"
     })
-  }
-  const reason = OpenAiModel.refusal(model, field, value, body.reasoning_effort)
-  if (reason !== undefined) {
-    throw new UnsupportedField({ field, target: model, reason, remedy: "Use another model" })
   }
 }
 
@@ -218,6 +248,9 @@ const nativeText = (request: Extract<Request, { readonly kind: "native" }>): str
   }
   if (body.stream === true) {
     throw new UnsupportedField({ field: "stream", target: "a batch", reason: "nothing is streamed", remedy: null })
+  }
+  if (chatEndpoints.has(target.endpoint) && typeof body.model === "string") {
+    ParameterCheck.check(OpenAiModel.modelOf(body.model), body.model, body, true)
   }
   return text.includes("\n") ? text.replaceAll("\n", " ") : text
 }

@@ -12,7 +12,9 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as NodePath from "node:path"
-import { isWithdrawn } from "../Batch.js"
+import { crc32 } from "node:zlib"
+import type { AnswerCheck, AnswerProblem } from "../AnswerCheck.js"
+import { isAnswered, isWithdrawn } from "../Batch.js"
 import { ArchiveRejected } from "../BatchError.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
@@ -54,8 +56,13 @@ export type NormalizeError = ArchiveRejected | ShardChanged | DiskError
  * @category models
  */
 export interface Service {
-  /** Writes `parts/<shard>.jsonl`. Safe to call again: equal raw results give equal bytes. */
-  readonly normalize: (raw: RawResults) => Effect.Effect<Part, NormalizeError>
+  /**
+   * Writes `parts/<shard>.jsonl`. Safe to call again: equal raw results and an equal check give equal bytes.
+   *
+   * With a check, a row whose answer fails is `invalid`: its line keeps the answer, and says what is wrong with it. So
+   * are rows whose answer was refused or cut short. Tool calls are not checked.
+   */
+  readonly normalize: (raw: RawResults, check?: AnswerCheck) => Effect.Effect<Part, NormalizeError>
 }
 
 /**
@@ -66,8 +73,26 @@ export interface Service {
  */
 export class Normalize extends Context.Tag("llm-batch/stage/Normalize")<Normalize, Service>() {}
 
-/** A line longer than this holds no answer of any model. */
-const longestLine = 1 << 28
+/** A longer line of rows was never built: it would be larger than any batch. */
+const longestRecord = 1 << 28
+
+/** A longer line of results holds no answer of any model. */
+const longestLine = 1 << 27
+
+/** A line of more values than this would fill the memory when it is read. */
+const mostValues = 1 << 24
+
+/** Before each value of a JSON text, but for the outermost, is one of these. */
+const isBeforeValue = (byte: number): boolean => byte === 0x2c || byte === 0x3a || byte === 0x5b || byte === 0x7b
+
+const hasTooManyValues = (line: Buffer): boolean => {
+  if (line.length <= mostValues) return false
+  let count = 0
+  for (const byte of line) {
+    if (isBeforeValue(byte)) count++
+  }
+  return count > mostValues
+}
 
 const bufferSize = 1 << 20
 
@@ -82,7 +107,9 @@ const absentOutcome = ({ batch, shortBy }: RawResults): Failed => {
         ...failed,
         outcome: "missing",
         code: "missing",
-        message: `The results of batch ${batch.id} say nothing of this row. It may have been charged.`,
+        message: isAnswered(batch.snapshot)
+          ? "Its answers were lost on the way, however often it was asked. It may have been charged."
+          : `The results of batch ${batch.id} say nothing of this row. It may have been charged.`,
         retryable: true
       }
     case "expired":
@@ -98,7 +125,7 @@ const absentOutcome = ({ batch, shortBy }: RawResults): Failed => {
         ...failed,
         outcome: "cancelled",
         code: "batch_cancelled",
-        message: isWithdrawn(batch.snapshot)
+        message: isWithdrawn(batch.snapshot) || isAnswered(batch.snapshot)
           ? "The run was cancelled before this row was sent."
           : `Batch ${batch.id} was cancelled before this row was answered.`,
         retryable: true
@@ -127,6 +154,24 @@ const forEachLine = <E>(
     Disk.attempt("normalise", path, () => splitter.end())
   )
 
+/** Asks the check about the answer to the row of this record. */
+const judge =
+  (check: AnswerCheck, row: number, record: Buffer, onUnreadable: () => void) =>
+  (reply: string): AnswerProblem | undefined => {
+    const request = RowRecord.decode(record)
+    if (request === undefined) {
+      onUnreadable()
+      return undefined
+    }
+    try {
+      return check(reply, request)
+    } catch (cause) {
+      // Under a name of its own: an error of the file system that it throws is not one of this stage.
+      const message = cause instanceof Error ? cause.message : String(cause)
+      throw new Error(`The check of answers failed at row ${row}: ${message}`, { cause })
+    }
+  }
+
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const provider = yield* Provider
@@ -134,25 +179,34 @@ const make = Effect.gen(function*() {
   const changed = (shard: Shard, problem: string) =>
     new ShardChanged({ path: RunDirectory.rows(shard), shard: shard.id, problem })
 
-  /** Gives the head of each row record to synchronous work, with the row's index in the shard. */
-  const forEachRow = Effect.fn(function*(shard: Shard, onRow: (at: number, head: RowRecord.RowHead) => void) {
+  /** Gives each row record with its head to synchronous work, with the row's index in the shard. */
+  const forEachRow = Effect.fn(function*(
+    shard: Shard,
+    onRow: (at: number, head: RowRecord.RowHead, record: Buffer) => void
+  ) {
     const path = RunDirectory.rows(shard)
     let count = 0
     let previous = 0
     let problem: string | undefined
-    const splitter = new LineSplitter(longestLine, (line, lineNumber) => {
+    const splitter = new LineSplitter(longestRecord, (line, lineNumber) => {
       const head = RowRecord.decodeHead(line)
       if (head === undefined || head.row <= previous || count === shard.rows) {
         problem ??= `line ${lineNumber} is not the record of a row that belongs there`
         return
       }
       previous = head.row
-      onRow(count++, head)
+      onRow(count++, head, line)
     }, (lineNumber) => {
       problem ??= `line ${lineNumber} is too long`
     })
-    yield* forEachLine(Disk.readBlocks(path), path, splitter)
+    let checksum = 0
+    const blocks = Stream.tap(Disk.readBlocks(path), (block) =>
+      Effect.sync(() => {
+        checksum = crc32(block, checksum)
+      }))
+    yield* forEachLine(blocks, path, splitter)
     if (problem === undefined && count !== shard.rows) problem = `it has ${count} rows instead of ${shard.rows}`
+    if (shard.rowsCrc32 !== undefined && checksum !== shard.rowsCrc32) problem ??= "its checksum differs"
     if (problem !== undefined) return yield* changed(shard, problem)
   })
 
@@ -169,7 +223,13 @@ const make = Effect.gen(function*() {
   const writer = (path: string) =>
     Effect.map(Disk.openScoped(path, "write"), (handle) => ({ handle, blocks: new BlockWriter(handle, bufferSize) }))
 
-  const normalizeInto = Effect.fn(function*(raw: RawResults, index: RowIndex, partial: string, scratchPath: string) {
+  const normalizeInto = Effect.fn(function*(
+    raw: RawResults,
+    check: AnswerCheck | undefined,
+    index: RowIndex,
+    partial: string,
+    scratchPath: string
+  ) {
     const { shard } = raw.batch
     const anomaliesPath = RunDirectory.partAnomalies(shard)
     const anomalies = yield* writer(anomaliesPath)
@@ -184,11 +244,16 @@ const make = Effect.gen(function*() {
       scratchReader,
       anomalies.blocks
     )
-    for (const file of raw.files) {
+    for (const [at, file] of raw.files.entries()) {
       const path = RunDirectory.raw(shard, file.name)
+      // Downloads that were all short repeat each other: that is not the provider's doing.
+      const isRepeat = raw.files.slice(0, at).some(({ file: { kind } }) => kind === file.file.kind)
       const splitter = new LineSplitter(
         longestLine,
-        (line, lineNumber) => sorter.accept(line, file.name, lineNumber),
+        (line, lineNumber) =>
+          hasTooManyValues(line)
+            ? sorter.acceptLongLine(file.name, lineNumber)
+            : sorter.accept(line, file.name, lineNumber, isRepeat),
         (lineNumber) => sorter.acceptLongLine(file.name, lineNumber)
       )
       yield* forEachLine(RawContent.blocks(path, file.packing), path, splitter).pipe(
@@ -200,7 +265,16 @@ const make = Effect.gen(function*() {
     }
     yield* Disk.attempt("write", scratchPath, () => scratch.blocks.flush())
     const absent = absentOutcome(raw)
-    yield* forEachRow(shard, (at, head) => sorter.emit(at, head, absent, part.blocks))
+    let unreadable: number | undefined
+    const judgeOf = (row: number, record: Buffer) =>
+      check === undefined ? undefined : judge(check, row, record, () => {
+        unreadable ??= row
+      })
+    yield* forEachRow(
+      shard,
+      (at, head, record) => sorter.emit(at, head, absent, part.blocks, judgeOf(head.row, record))
+    )
+    if (unreadable !== undefined) return yield* changed(shard, `the record of row ${unreadable} is no request`)
     yield* Disk.attempt("make durable", partial, () => {
       part.blocks.flush()
       part.handle.sync()
@@ -212,7 +286,7 @@ const make = Effect.gen(function*() {
     return Tally.fromMutable(sorter.tally)
   }, Effect.scoped)
 
-  const normalize = Effect.fn("Normalize.normalize")(function*(raw: RawResults) {
+  const normalize = Effect.fn("Normalize.normalize")(function*(raw: RawResults, check?: AnswerCheck) {
     const { shard } = raw.batch
     const path = RunDirectory.part(shard)
     const scratchPath = `${path}.scratch`
@@ -222,7 +296,7 @@ const make = Effect.gen(function*() {
       disk.syncDirectory(shard.directory)
     })
     const index = yield* indexOf(shard)
-    const tally = yield* normalizeInto(raw, index, `${path}.tmp`, scratchPath).pipe(
+    const tally = yield* normalizeInto(raw, check, index, `${path}.tmp`, scratchPath).pipe(
       Effect.ensuring(Effect.ignore(Disk.attempt("remove", scratchPath, () => disk.remove(scratchPath))))
     )
     yield* Disk.attempt("keep", path, () => {

@@ -129,9 +129,14 @@ const selfSigned = (): { readonly key: string; readonly cert: string } => {
 }
 
 /** A proxy that notes each CONNECT and leads all of them to one port, or refuses them with a status. */
-const serveProxy = async (options: { readonly port?: number; readonly status?: number }) => {
+const serveProxy = async (
+  options: { readonly port?: number; readonly status?: number; readonly certificate?: ReturnType<typeof selfSigned> }
+) => {
   const seen: Array<{ readonly target: string | undefined; readonly authorization: string | undefined }> = []
-  const server = await listening(http.createServer((request, response) => response.end(`proxied ${request.url}`)))
+  const answer: http.RequestListener = (request, response) => response.end(`proxied ${request.url}`)
+  const server = await listening(
+    options.certificate === undefined ? http.createServer(answer) : https.createServer(options.certificate, answer)
+  )
   server.on("connect", (request: http.IncomingMessage, socket: net.Socket) => {
     seen.push({ target: request.url, authorization: request.headers["proxy-authorization"] })
     socket.on("error", () => {})
@@ -233,6 +238,23 @@ describe("HttpTransport", () => {
       })
       const seen = await seenBy(await direct(request))
       assert.deepStrictEqual([seen.method, seen.url, seen.text, seen.headers["x-test"]], ["PUT", "/x?y=1", "ab", "1"])
+    })
+
+    it("nothing secret is among what Node prints of a connection with NODE_DEBUG=http", async () => {
+      const connecting = vi.spyOn(http.Agent.prototype, "createConnection")
+      onTestFinished(() => connecting.mockRestore())
+      const url = (await serveEcho()).replace("//", "//some%20one:pass%2Fword@")
+      const headers = { "x-api-key": "canary" }
+      for (const method of ["GET", "POST"]) {
+        const seen = await seenBy(await direct(url, { method, headers }))
+        assert.strictEqual(seen.headers["x-api-key"], "canary")
+        assert.strictEqual(seen.headers.authorization, `Basic ${btoa("some one:pass/word")}`)
+      }
+      const seen = await seenBy(await direct(url, { headers: { authorization: "Bearer canary" } }))
+      assert.strictEqual(seen.headers.authorization, "Bearer canary")
+      const given = inspect(connecting.mock.calls.map(([options]) => options), { depth: 3 })
+      assert.include(given, "127.0.0.1")
+      assert.notMatch(given, /canary|pass|c29tZSBvbmU/)
     })
 
     it("bodies are asked for uncompressed, unless the caller says otherwise", async () => {
@@ -575,6 +597,27 @@ describe("HttpTransport", () => {
       assert.isFalse(HttpTransport.neverSent(error))
     })
 
+    it("an error whose explanation does not end comes with what came of it", async () => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })
+      onTestFinished(() => void vi.useRealTimers())
+      const closed = new EventEmitter()
+      const url = await serve((_, response) => {
+        response.on("close", () => closed.emit("closed"))
+        response.writeHead(500).write("overloaded")
+      })
+      const closing = once(closed, "closed")
+      const answers: Array<Response> = []
+      const asking = async () => answers.push(await direct(url, { method: "POST", body: "{}" }))
+      const asked = asking()
+      await vi.waitFor(async () => {
+        await vi.advanceTimersByTimeAsync(10_000)
+        assert.lengthOf(answers, 1)
+      })
+      await asked
+      assert.deepStrictEqual([answers[0]?.status, await answers[0]?.text()], [500, "overloaded"])
+      await closing
+    })
+
     it("a server that falls silent in the body", async () => {
       const fetch = HttpTransport.make({ idleTimeout: 100 })
       const response = await fetch(await serve((_, response) => response.write("a")))
@@ -734,6 +777,19 @@ describe("HttpTransport", () => {
       const response = await fetch("https://api.example.com/v1", { method: "POST", body: "{}" })
       assert.strictEqual(await response.text(), "api.example.com {}")
       assert.deepStrictEqual(proxy.seen, [{ target: "api.example.com:443", authorization: basic }])
+    })
+
+    it("that are reached over TLS themselves take both", async () => {
+      vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0")
+      const certificate = selfSigned()
+      const server = await listening(https.createServer(certificate, (request, response) => {
+        response.end(request.headers.host)
+      }))
+      const proxy = await serveProxy({ port: portOf(server), certificate })
+      const fetch = HttpTransport.make({ proxyFor: () => `https://${credentials}@127.0.0.1:${proxy.port}` })
+      assert.strictEqual(await (await fetch("https://api.example.com:444/x")).text(), "api.example.com:444")
+      assert.strictEqual(await (await fetch("http://api.example.com/x")).text(), "proxied http://api.example.com/x")
+      assert.deepStrictEqual(proxy.seen, [{ target: "api.example.com:444", authorization: basic }])
     })
 
     it("a tunnel that stands is still checked for its certificate", async () => {

@@ -126,6 +126,37 @@ describe("a merge", () => {
     assert.deepStrictEqual([tally.rows, tally.succeeded, tally.expired], [4, 3, 1])
   })
 
+  it("takes an answer that fits before one that does not, that before none, and of equals the latest", () => {
+    const outcomes: Record<string, string> = {
+      fits: succeeded([1, "fits"]),
+      misfits:
+        `{"id":null,"custom_id":"id 1","response":{"body":{}},"error":{"code":"invalid_answer","message":"$: no",`
+        + `"outcome":"invalid","retryable":false,"repairable":true}}`,
+      none: failed(1, "none")
+    }
+    const names: Record<string, string> = { fits: "succeeded", misfits: "invalid", none: "expired" }
+    const part = (name: string, attempt: number): Part => {
+      const line = outcomes[name]?.replace("\"id\":null", `"id":${attempt}`) ?? ""
+      const content = `{"row":1,"line":101,"outcome":"${names[name]}","result":${line}}\n`
+      return { rows: [[1, null]], attempt, content }
+    }
+    const winner = (...attempts: ReadonlyArray<string>) =>
+      Number(/"id":(\d)/.exec(merge(attempts.map((name, index) => part(name, index + 1)), 1).results)?.[1])
+    assert.strictEqual(winner("fits", "misfits", "none"), 1)
+    assert.strictEqual(winner("none", "misfits", "none"), 2)
+    assert.strictEqual(winner("misfits", "fits"), 2)
+    assert.strictEqual(winner("misfits", "misfits", "none"), 2)
+    assert.strictEqual(winner("none", "none"), 2)
+    const { failures, tally } = merge([part("none", 1), part("misfits", 2)], 1)
+    assert.strictEqual(
+      failures,
+      "{\"custom_id\":\"id 1\",\"row\":1,\"line\":101,\"outcome\":\"invalid\",\"code\":\"invalid_answer\","
+        + "\"message\":\"$: no\",\"retryable\":false,\"repairable\":true,\"shard\":\"0002\",\"attempt\":2,"
+        + "\"batch_id\":\"batch 0002\"}\n"
+    )
+    assert.deepStrictEqual([tally.invalid, tally.repairable, tally.retryable], [1, 1, 0])
+  })
+
   it.prop(
     "gives every row once, however the rows are spread over parts",
     [
@@ -161,6 +192,45 @@ describe("parts that do not fit together", () => {
       problem([{ rows: [[1, "a"]], content: record([2, "b"], "") }], 1),
       "no file in parts holds a result of row 1"
     )
+  })
+})
+
+describe("a part that cannot be read from its start", () => {
+  it("is closed, like all others", () => {
+    const memory = MemoryDisk.make()
+    const open = new Set<string>()
+    const disk: Disk.Service = {
+      ...memory.disk,
+      open: (path, mode) => {
+        const handle = memory.disk.open(path, mode)
+        open.add(path)
+        return {
+          ...handle,
+          close: () => {
+            open.delete(path)
+            handle.close()
+          }
+        }
+      }
+    }
+    const files = [1, 2].map((row): PartFile => {
+      const path = `/000${row}`
+      const handle = memory.disk.open(path, "write")
+      Disk.writeAll(handle, Buffer.from(record([row, "a"], "")))
+      handle.close()
+      return { path, shard: shard(`000${row}`, [[row, "a"]], 1), batchId: null }
+    })
+    const nowhere = () => new BlockWriter(memory.disk.open("/nowhere", "write"), 64)
+    for (let count = 1; count <= 2; count++) {
+      const merging = new PartMerge(disk, "/run", files, 2, nowhere(), nowhere())
+      // Each part is read twice: what it has, and its end.
+      memory.failOnce({ operation: "read", count: 2 * count - 1, code: "EIO" })
+      assert.throws(() => {
+        while (merging.step());
+      }, "EIO")
+      merging.close()
+      assert.deepStrictEqual([...open], [])
+    }
   })
 })
 

@@ -6,7 +6,7 @@ import { isJsonObject } from "llm-batch/Request"
 import { Shard } from "llm-batch/Shard"
 import { BlockWriter } from "../../src/internal/BlockWriter.js"
 import * as MemoryDisk from "../../src/internal/MemoryDisk.js"
-import { contiguousIndex, ResultSorter, sparseIndex } from "../../src/internal/ResultSorter.js"
+import { contiguousIndex, type Judge, ResultSorter, sparseIndex } from "../../src/internal/ResultSorter.js"
 
 const shard = (firstRow: number, rows: number) =>
   new Shard({
@@ -35,19 +35,19 @@ const absent: Failed = {
   response: null
 }
 
-/** Lines of these tests are `{"id": <wire id>, "text": <answer>}`, with a body as it is for `body`. */
+/** Lines of these tests are `{"id": <wire id>, "text": <answer>}`, or have their body's text as `bodyText`. */
 const decode = (text: string) => {
   const line: unknown = JSON.parse(text)
   if (!isJsonObject(line) || typeof line["id"] !== "string") return Either.left({ wireId: null, problem: "no id" })
-  const { bodyText, text: answer, usage } = line
+  const { bodyText, refused, text: answer, truncated, usage } = line
   const outcome: Outcome = {
     outcome: "succeeded",
     id: "line",
     statusCode: 200,
     requestId: "req",
     body: { text: answer, ...(usage === undefined ? undefined : { usage }) },
-    refused: false,
-    truncated: false,
+    refused: refused === true,
+    truncated: truncated === true,
     ...(typeof bodyText === "string" ? { bodyText } : undefined)
   }
   return Either.right({ wireId: line["id"], outcome })
@@ -68,10 +68,10 @@ const setUp = (rows: number) => {
     anomalies
   )
   /** Gives every row, and then what was written. */
-  const finish = () => {
+  const finish = (judge?: Judge) => {
     scratch.flush()
     for (let at = 0; at < rows; at++) {
-      sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part)
+      sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part, judge)
     }
     part.finish()
     anomalies.finish()
@@ -81,10 +81,10 @@ const setUp = (rows: number) => {
   return { sorter, finish }
 }
 
-const sort = (rows: number, lines: ReadonlyArray<object>) => {
+const sort = (rows: number, lines: ReadonlyArray<object>, judge?: Judge) => {
   const { finish, sorter } = setUp(rows)
   lines.forEach((line, index) => sorter.accept(Buffer.from(JSON.stringify(line)), "raw.jsonl", index + 1))
-  return finish()
+  return finish(judge)
 }
 
 describe("an index", () => {
@@ -180,6 +180,100 @@ describe("a sorter", () => {
         tally.succeeded + tally.duplicateLines + tally.conflictingLines + tally.unexpectedLines,
         pairs.length
       )
+    }
+  )
+})
+
+describe("a sorter with a judge of answers", () => {
+  const body = (content: string, more = "") =>
+    `{"big":12345678901234567890, "choices":[{"message":{"content":${JSON.stringify(content)}${more}}}]}`
+
+  const judge: Judge = (reply) =>
+    reply.startsWith("no") ? { code: "invalid_answer", path: "$.a", problem: `it is ${reply}` } : undefined
+
+  const record = (row: number, outcome: string, content: string, error: string, more = "") =>
+    `{"row":${row},"line":${row},"outcome":"${outcome}","result":{"id":"line","custom_id":"c${row}","response":`
+    + `{"status_code":200,"request_id":"req","body":${body(content, more)}},"error":${error}}}\n`
+
+  const error = (code: string, message: string, repairable: boolean) =>
+    `{"code":"${code}","message":"${message}","outcome":"invalid","retryable":false${
+      repairable ? ",\"repairable\":true" : ""
+    }}`
+
+  it("says of each answer what is wrong with it, and keeps it byte for byte", () => {
+    const { tally, text } = sort(2, [
+      { id: "tag-2", bodyText: body("no \ud800 é") },
+      { id: "tag-1", bodyText: body("yes") }
+    ], judge)
+    assert.strictEqual(
+      text,
+      record(1, "succeeded", "yes", "null")
+        + record(2, "invalid", "no \ud800 é", error("invalid_answer", "$.a: it is no \ufffd é", true))
+    )
+    assert.deepStrictEqual(
+      [tally.rows, tally.succeeded, tally.invalid, tally.repairable, tally.retryable],
+      [2, 1, 1, 1, 0]
+    )
+  })
+
+  it("takes no refused and no truncated answer, and counts them as before", () => {
+    const lines = [
+      { id: "tag-1", bodyText: body("yes"), refused: true },
+      { id: "tag-2", bodyText: body("yes"), truncated: true }
+    ]
+    const { tally, text } = sort(2, lines, judge)
+    assert.strictEqual(
+      text,
+      record(1, "invalid", "yes", error("refused", "$: the model declined to answer", false))
+        + record(
+          2,
+          "invalid",
+          "yes",
+          error("truncated", "$: the answer stopped at the token limit (--max-tokens)", false)
+        )
+    )
+    assert.deepStrictEqual(
+      [tally.succeeded, tally.invalid, tally.repairable, tally.refused, tally.truncated],
+      [0, 2, 0, 1, 1]
+    )
+    const unjudged = sort(2, lines).tally
+    assert.deepStrictEqual([unjudged.succeeded, unjudged.invalid, unjudged.refused, unjudged.truncated], [2, 0, 1, 1])
+  })
+
+  it("leaves alone what is no text: calls of tools, embeddings; and takes no content for an empty one", () => {
+    const asked: Array<string> = []
+    const { tally } = sort(4, [
+      { id: "tag-1", bodyText: body("no", ",\"tool_calls\":[{\"id\":\"call\"}]") },
+      { id: "tag-2", bodyText: "{\"data\":[{\"embedding\":[0.1]}]}" },
+      { id: "tag-3", bodyText: "{\"choices\":[{\"text\":\"no\"}]}" },
+      { id: "tag-4", bodyText: "{\"choices\":[{\"message\":{\"content\":null}}]}" }
+    ], (reply) => {
+      asked.push(reply)
+      return undefined
+    })
+    assert.deepStrictEqual(asked, [""])
+    assert.strictEqual(tally.succeeded, 4)
+  })
+
+  it("asks nothing about rows without an answer", () => {
+    const { tally } = sort(1, [], () => assert.fail("it was asked"))
+    assert.strictEqual(tally.missing, 1)
+  })
+
+  it.prop(
+    "finds every answer whole, whatever is in it",
+    [FastCheck.array(FastCheck.string({ unit: "binary" }), { minLength: 1, maxLength: 5 })],
+    ([answers]) => {
+      const asked: Array<string> = []
+      sort(
+        answers.length,
+        answers.map((content, at) => ({ id: `tag-${at + 1}`, bodyText: body(content) })),
+        (reply) => {
+          asked.push(reply)
+          return undefined
+        }
+      )
+      assert.deepStrictEqual(asked, answers)
     }
   )
 })

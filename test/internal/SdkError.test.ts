@@ -182,4 +182,33 @@ describe("reading", () => {
       assert.strictEqual(yield* read(""), "an empty answer")
       assert.strictEqual(yield* read("{\"a\":"), "not JSON: {\"a\":")
     }))
+
+  it.effect("gives up an answer that trickles, never ends, or breaks", () =>
+    Effect.gen(function*() {
+      const read = (body: ReadableStream<Uint8Array>) =>
+        SdkError.reading(call, () => SdkError.readJson(new Response(body), { bytes: 10_000, millis: 50 })).pipe(
+          Effect.as("it was read"),
+          Effect.flip
+        )
+      const cancelled: Array<string> = []
+      const trickling = yield* read(
+        new ReadableStream({
+          start: (controller) => controller.enqueue(Buffer.from("{")),
+          cancel: () => void cancelled.push("trickling")
+        })
+      )
+      assert.strictEqual(trickling.detail, "the answer did not come to its end within 0.05 seconds")
+      assert.strictEqual(trickling.reason, "unreachable")
+      const endless = yield* read(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(Buffer.alloc(1_000, " ")),
+          cancel: () => void cancelled.push("endless")
+        })
+      )
+      assert.strictEqual(endless.detail, "the answer is longer than 10000 bytes")
+      assert.strictEqual(endless.reason, "unexpected")
+      assert.deepStrictEqual(cancelled, ["trickling", "endless"])
+      const broken = yield* read(new ReadableStream({ start: (controller) => controller.error(reset) }))
+      assert.strictEqual(broken.detail, reset.message)
+    }))
 })

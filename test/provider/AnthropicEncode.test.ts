@@ -664,6 +664,42 @@ describe("AnthropicEncode", () => {
       assert.strictEqual(refusal(with4096("claude-opus-5", { reasoning_effort: "minimal" })).remedy, "Use low")
     })
 
+    it("says which levels there are, and which one was meant", () => {
+      const error = refusal(with4096("claude-opus-4-6", { reasoning_effort: "xhigh" }))
+      assert.deepStrictEqual([error.reason, error.remedy], [
+        "it is \"xhigh\", and the model takes low, medium, high, max",
+        "Did you mean high?"
+      ])
+    })
+
+    it("a budget for thinking is held against the tokens that are asked for by default", () => {
+      const error = refusal({
+        model: "claude-haiku-4-5",
+        messages: hello,
+        thinking: { type: "enabled", budget_tokens: 4_096 }
+      })
+      assert.deepStrictEqual([error.field, error.reason, error.remedy], [
+        "thinking.budget_tokens",
+        "it is 4096, not less than max_tokens (4096)",
+        "Raise max_tokens above it"
+      ])
+      assert.strictEqual(
+        refusal(with4096("claude-haiku-4-5", { thinking: { type: "enabled", budget_tokens: 1_500.5 } })).reason,
+        "it is 1500.5, not a whole number"
+      )
+    })
+
+    it("rows that are sent as they are follow the same rules", () => {
+      const refused = native(
+        "{\"model\":\"claude-opus-4-7\",\"max_tokens\":9,\"messages\":[],\"temperature\":0.5}"
+      )
+      assert(Either.isLeft(refused))
+      assert.strictEqual(
+        refused.left.message,
+        "temperature cannot be sent to claude-opus-4-7: the model chooses its own sampling. Leave it out"
+      )
+    })
+
     it("a beta header lifts the limits it is for", () => {
       assert.isTrue(Either.isRight(encodeBody({
         ...with4096("claude-3-7-sonnet-20250219", {}),

@@ -571,6 +571,6 @@ it("is read by the ancestors' parser", () => {
     "custom_id,dataset,item_id,condition,temp,sample_index,type,request_id,finish_reason,response_text,prompt_tokens,"
       + "completion_tokens,total_tokens\n"
       + "set|item 1|treatment|0.7|3|closed,set,item 1,treatment,0.7,3,closed,req_1,stop,\"Zürich, \"\"4\"\"\",30,70,100\n"
-      + "set|item 2|control|0|0|open,set,item 2,control,0,0,open,req_1,stop,4,24,1,25\n"
+      + "set|item 2|control|0|0|open,set,item 2,control,0.0,0,open,req_1,stop,4,24,1,25\n"
   )
 })

@@ -386,6 +386,41 @@ describe("fields of models", () => {
     )
   })
 
+  it("refuses levels and limits that the model does not have, and says what it has", () => {
+    const error = (fields: JsonObject) => left(chat({ messages: hello, ...fields }), responses)
+    assert.deepStrictEqual(error({ model: "gpt-5-mini", reasoning_effort: "hgih" }), {
+      field: "reasoning_effort",
+      target: "gpt-5-mini",
+      reason: "it is \"hgih\", and the model takes minimal, low, medium, high",
+      remedy: "Did you mean high?"
+    })
+    assert.deepStrictEqual(error({ model: "gpt-4.1-mini", max_tokens: 32_769 }), {
+      field: "max_tokens",
+      target: "gpt-4.1-mini",
+      reason: "it is 32769, and 32768 is the most",
+      remedy: "Ask for less"
+    })
+    const format = { type: "json_schema", json_schema: { name: "a", schema: {} } }
+    assert.strictEqual(
+      error({ model: "gpt-4-turbo", response_format: format }).remedy,
+      "Describe the format in the prompt"
+    )
+    // To leave a field out is what --drop does, so that nothing else needs saying.
+    assert.isNull(error({ model: "gpt-5-mini", temperature: 0.7 }).remedy)
+  })
+
+  it("are checked in rows that are sent as they are, too, but not where other endpoints have them", () => {
+    const row = (endpoint: string, text: string) => encode(native("openai", endpoint, text), wireId, responses)
+    const refused = row("/v1/responses", "{\"model\":\"o3\",\"input\":\"x\",\"reasoning\":{\"effort\":\"huge\"}}")
+    assert(Either.isLeft(refused))
+    assert.deepStrictEqual([refused.left.field, refused.left.target], ["reasoning.effort", "o3"])
+    const sampled = row("/v1/chat/completions", "{\"model\":\"o3\",\"messages\":[],\"temperature\":0}")
+    assert(Either.isLeft(sampled))
+    assert.strictEqual(sampled.left.remedy, "Leave it out")
+    assert.isTrue(Either.isRight(row("/v1/completions", "{\"model\":\"o3\",\"prompt\":\"x\",\"temperature\":0}")))
+    assert.isTrue(Either.isRight(row("/v1/responses", "{\"model\":\"o9\",\"input\":\"x\",\"temperature\":0}")))
+  })
+
   it("refuses effort on models that do not reason", () => {
     assert.strictEqual(
       refused({ model: "gpt-4.1-mini", reasoning_effort: "low" }, responses),

@@ -7,6 +7,7 @@ import type * as Provider from "llm-batch/Provider"
 import * as Source from "llm-batch/Source"
 import * as Build from "llm-batch/stage/Build"
 import { createHash } from "node:crypto"
+import { crc32 } from "node:zlib"
 import * as World from "../World.js"
 
 interface Built {
@@ -95,9 +96,11 @@ describe("rows become shards", () => {
         rows: 2,
         bytes: Buffer.byteLength(wire),
         sha256: createHash("sha256").update(wire).digest("hex"),
+        rowsCrc32: crc32(world.read("rows/0001.jsonl")),
         firstRow: 1,
         lastRow: 2,
         attempt: 1,
+        mode: "batch",
         parents: []
       })
       assert.deepStrictEqual(world.files(), ["batch_inputs/test/0001.jsonl", "rows/0001.jsonl"])

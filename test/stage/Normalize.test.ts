@@ -176,6 +176,7 @@ describe("results become a part", () => {
         refused: 0,
         truncated: 0,
         retryable: 1,
+        repairable: 0,
         duplicateLines: 0,
         conflictingLines: 0,
         unexpectedLines: 0,
@@ -248,7 +249,7 @@ describe("lines", () => {
       assert.strictEqual(tally.malformedLines, 0)
     }))
 
-  it.effect("that come twice count once", () =>
+  it.effect("with duplicate ids that are identical count once", () =>
     Effect.gen(function*() {
       const { lines: part, tally } = yield* normalized({
         output: lines(answer(1, "one"), answer(2, "two"), answer(1, "one"), answer(3, "three"), answer(1, "one"))
@@ -258,7 +259,7 @@ describe("lines", () => {
       assert.strictEqual(tally.tokens.prompt, 9)
     }))
 
-  it.effect("that contradict each other leave the first answer", () =>
+  it.effect("with duplicate ids that are conflicting leave the first answer", () =>
     Effect.gen(function*() {
       const { lines: part, tally } = yield* normalized({
         output: lines(
@@ -275,7 +276,7 @@ describe("lines", () => {
       assert.deepStrictEqual([tally.succeeded, tally.errored, tally.retryable], [3, 0, 0])
     }))
 
-  it.effect("of the error file yield to those of the output file", () =>
+  it.effect("with the same id in output and error file yield to the answer", () =>
     Effect.gen(function*() {
       const { lines: part, tally } = yield* normalized({
         output: lines(answer(1, "one"), answer(2, "two"), answer(3, "three")),
@@ -285,7 +286,7 @@ describe("lines", () => {
       assert.strictEqual(tally.conflictingLines, 1)
     }))
 
-  it.effect("with ids of nobody are counted, and nothing else", () =>
+  it.effect("with unknown ids are counted, and nothing else", () =>
     Effect.gen(function*() {
       const foreign = ["tag-4", "tag-0", "tag-01", "tag-", "tag-1x", "gat-1", "1", "tag-9007199254740993", "__proto__"]
       const { lines: part, tally } = yield* normalized({
@@ -300,7 +301,7 @@ describe("lines", () => {
       assert.strictEqual(tally.unexpectedLines, foreign.length)
     }))
 
-  it.effect("that cannot be read cost their own row, where they name one", () =>
+  it.effect("that are malformed cost their own row, where they name one", () =>
     Effect.gen(function*() {
       const { lines: part, tally } = yield* normalized({
         output: lines(
@@ -321,7 +322,7 @@ describe("lines", () => {
       assert.deepStrictEqual([tally.malformedLines, tally.missing, tally.retryable], [5, 1, 1])
     }))
 
-  it.effect("that cannot be read are forgotten when a good one comes, before or after", () =>
+  it.effect("that are malformed are forgotten when a good one comes, before or after", () =>
     Effect.gen(function*() {
       const bad = (row: number) => `{"custom_id":"tag-${row}","text":}`
       const { lines: part, tally } = yield* normalized({
@@ -331,7 +332,7 @@ describe("lines", () => {
       assert.strictEqual(tally.malformedLines, 2)
     }))
 
-  it.effect("with bytes that are no UTF-8 are still those of their rows", () =>
+  it.effect("with invalid UTF-8 are still those of their rows", () =>
     Effect.gen(function*() {
       const bytes = Buffer.from(lines(answer(1, "one"), answer(2, "t?o"), answer(3, "three")))
       bytes[bytes.indexOf("t?o") + 1] = 0xff
@@ -343,7 +344,7 @@ describe("lines", () => {
       ]])
     }))
 
-  it.effect("nested too deeply to be written cost their own row", () =>
+  it.effect("nested 100,000 deep cost their own row", () =>
     Effect.gen(function*() {
       const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
       const { lines: part, tally } = yield* normalized({
@@ -362,6 +363,106 @@ describe("lines", () => {
         }
       })
       assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "missing", "malformed_result"], [
+        3,
+        "succeeded",
+        "three"
+      ]])
+      assert.strictEqual(tally.malformedLines, 1)
+    }))
+
+  it.effect("may end in CRLF that is split across the blocks in which they come", () =>
+    Effect.gen(function*() {
+      const output = [answer(2, "two"), answer(1, "one"), answer(3, "three")].map((line) => `${line}\r\n`).join("")
+      const lineEnd = answer(2, "two").length
+      for (const longestRead of [1, 2, 3, lineEnd - 1, lineEnd, lineEnd + 1, lineEnd + 2]) {
+        const { lines: part, tally } = yield* normalized({ output, world: { disk: { longestRead } } })
+        assert.deepStrictEqual(says(part), answered)
+        assert.strictEqual(tally.malformedLines, 0)
+      }
+    }))
+
+  it.effect("with NaN and Infinity, which are no JSON, cost their own row", () =>
+    Effect.gen(function*() {
+      const nan = answer(2, "two", { score: 0 }).replace("\"score\":0", "\"score\":NaN")
+      const infinite = answer(3, "three", { score: 0 }).replace("\"score\":0", "\"score\":-Infinity")
+      const { lines: part, tally } = yield* normalized({ output: lines(nan, answer(1, "one"), infinite) })
+      assert.deepStrictEqual(says(part), [
+        [1, "succeeded", "one"],
+        [2, "missing", "malformed_result"],
+        [3, "missing", "malformed_result"]
+      ])
+      assert.strictEqual(tally.malformedLines, 2)
+    }))
+
+  it.effect("with duplicate keys are of the row that they name last, as every reader of JSON takes them", () =>
+    Effect.gen(function*() {
+      const twice = answer(2, "two").replace("{", "{\"custom_id\":\"tag-1\",\"text\":\"one?\",")
+      const { lines: part, tally } = yield* normalized({
+        output: lines(twice, answer(1, "one"), answer(3, "three"))
+      })
+      assert.deepStrictEqual(says(part), answered)
+      assert.deepStrictEqual([tally.duplicateLines, tally.conflictingLines], [0, 0])
+    }))
+
+  it.effect("with lone surrogates lose those, and nothing else", () =>
+    Effect.gen(function*() {
+      const { text } = yield* normalized({
+        output: lines(answer(1, "o\ud800ne"), answer(2, "two"), failed(3, "errored", "c\udfffode")),
+        world: {
+          wrap: (provider) => ({
+            ...provider,
+            decode: (line) =>
+              Either.map(provider.decode(line), (decoded) => ({
+                ...decoded,
+                outcome: decoded.outcome.outcome === "succeeded"
+                  ? { ...decoded.outcome, id: "i\ud800d", requestId: "r\udc00eq" }
+                  : { ...decoded.outcome, id: "i\ud800d" }
+              }))
+          })
+        }
+      })
+      const records = text.trimEnd().split("\n").map((line): unknown => JSON.parse(line))
+      assert.deepStrictEqual(records.map((record) => at(record, "result", "id")), ["i\ufffdd", "i\ufffdd", "i\ufffdd"])
+      assert.strictEqual(at(records[0], "result", "response", "request_id"), "r\ufffdeq")
+      assert.strictEqual(
+        at(records[0], "result", "response", "body", "choices", "0", "message", "content"),
+        "o\ufffdne"
+      )
+      assert.strictEqual(at(records[2], "result", "error", "code"), "c\ufffdode")
+      assert.notMatch(text, /\\u[dD][89a-fA-F]/)
+    }))
+
+  it.effect("of 300 MB cost one row, and no more memory than the longest line that is read", () =>
+    Effect.gen(function*() {
+      const before = process.resourceUsage().maxRSS
+      // Members of a gzip file follow each other: 300 of 1 MB each are a few hundred bytes a piece.
+      const member = (text: string) => gzipSync(text)
+      const { lines: part, tally } = yield* normalized({
+        output: Buffer.concat([
+          member(`${answer(1, "one")}\n{"custom_id":"tag-2","text":"`),
+          ...Array(300).fill(member("x".repeat(1_000_000))),
+          member(`"}\n${answer(3, "three")}\n`)
+        ])
+      })
+      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "missing", "missing"], [
+        3,
+        "succeeded",
+        "three"
+      ]])
+      assert.strictEqual(tally.malformedLines, 1)
+      assert.isBelow(process.resourceUsage().maxRSS - before, 300_000)
+    }))
+
+  it.effect("of more values than memory can take cost one row", () =>
+    Effect.gen(function*() {
+      const { lines: part, tally } = yield* normalized({
+        output: lines(
+          answer(1, "one"),
+          `{"custom_id":"tag-2","text":[${"{},".repeat(9_000_000)}0]}`,
+          answer(3, "three")
+        )
+      })
+      assert.deepStrictEqual(says(part), [[1, "succeeded", "one"], [2, "missing", "missing"], [
         3,
         "succeeded",
         "three"
