@@ -27,10 +27,18 @@ export class BuildOptions extends Schema.Class<BuildOptions>("llm-batch/BuildOpt
   idColumn: Optional(Schema.String),
   /** Values for template variables that no column has. */
   variables: Schema.optionalWith(Schema.Record({ key: Schema.String, value: Schema.String }), { default: () => ({}) }),
+  /** Whether a model may have a name that is nearly, but not quite, that of a known one. */
+  allowUnknownModel: Schema.optionalWith(Schema.Boolean, { default: () => false }),
   /** Fields that are taken out of every chat or embedding before it is translated. */
   drop: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
   /** Builds no more than so many rows. */
   limitItems: Optional(PositiveInt),
+  /** The first rows become a shard of their own, that is asked at once before the rest is sent. */
+  tryRows: Optional(PositiveInt),
+  /** The JSON Schema that every answer must satisfy. */
+  answerSchema: Optional(Schema.Record({ key: Schema.String, value: Schema.Unknown })),
+  /** What the schema is called at a provider that wants a name for it. */
+  answerName: Optional(Schema.NonEmptyString),
   /** Fewer rows a shard than the provider allows. */
   shardRows: Optional(PositiveInt),
   /** Fewer bytes a shard than the provider allows. */

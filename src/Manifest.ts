@@ -6,7 +6,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
-import { type BatchSnapshot, isWithdrawn } from "./Batch.js"
+import { type BatchSnapshot, isAtProvider } from "./Batch.js"
 import { BuildOptions } from "./BuildOptions.js"
 import type { RunState, ShardState } from "./RunState.js"
 import * as Tally from "./Tally.js"
@@ -43,6 +43,7 @@ const encodeTally = Schema.encodeSync(Tally.Tally)
 
 const batch = ({ cleaned, ended, input, shard, shortfall, snapshot, status, tally }: ShardState) => ({
   shard: shard.id,
+  mode: shard.mode,
   attempt: shard.attempt,
   parents: shard.parents,
   stage: status,
@@ -53,7 +54,7 @@ const batch = ({ cleaned, ended, input, shard, shortfall, snapshot, status, tall
   request_count: shard.rows,
   bytes: shard.bytes,
   sha256: shard.sha256,
-  batch_id: snapshot === null || isWithdrawn(snapshot) ? null : snapshot.id,
+  batch_id: snapshot !== null && isAtProvider(snapshot) ? snapshot.id : null,
   status: snapshot?.providerStatus ?? null,
   ending: ended?.ending ?? null,
   input_file_id: snapshot?.inputFileId ?? (input?._tag === "UploadedFile" ? input.fileId : null),

@@ -31,30 +31,49 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Struct from "effect/Struct"
 import * as NodePath from "node:path"
-import { type BatchSnapshot, type EndedBatch, isWithdrawn } from "./Batch.js"
+import * as AnswerCheck from "./AnswerCheck.js"
+import * as AnswerSchema from "./AnswerSchema.js"
+import { type BatchSnapshot, type EndedBatch, isAtProvider } from "./Batch.js"
 import type { ResultsIncomplete } from "./BatchError.js"
 import { BuildOptions } from "./BuildOptions.js"
 import type { InputError } from "./InputError.js"
 import * as CancelMark from "./internal/CancelMark.js"
 import * as Disk from "./internal/Disk.js"
+import type { RowSet } from "./internal/RowSet.js"
 import * as Ledger from "./Ledger.js"
+import * as Mode from "./Mode.js"
+import * as AskAgain from "./pipeline/AskAgain.js"
+import * as Evidence from "./pipeline/Evidence.js"
 import * as Merge from "./pipeline/Merge.js"
+import * as Rounds from "./pipeline/Rounds.js"
+import * as RunAccount from "./pipeline/RunAccount.js"
 import * as RunStart from "./pipeline/RunStart.js"
 import * as ShardJourney from "./pipeline/ShardJourney.js"
 import { Provider } from "./Provider.js"
 import { type ProviderError, retryTransient } from "./ProviderError.js"
 import * as RunConfig from "./RunConfig.js"
 import * as RunDirectory from "./RunDirectory.js"
-import { type DiskError, type LedgerCorrupt, type RunLocked, RunRejected } from "./RunError.js"
+import { type DiskError, type LedgerCorrupt, type RunLocked, RunRejected, type ShardChanged } from "./RunError.js"
 import { Progress } from "./RunEvent.js"
-import { InputDescription, RunDescription, type RunState } from "./RunState.js"
+import {
+  AskAgainReason,
+  type Finish,
+  InputDescription,
+  type JobDescription,
+  RunDescription,
+  type RunState,
+  type ShardState
+} from "./RunState.js"
+import { Shard } from "./Shard.js"
 import type { Source } from "./Source.js"
+import * as Ask from "./stage/Ask.js"
 import * as Build from "./stage/Build.js"
 import * as Fetch from "./stage/Fetch.js"
 import * as Normalize from "./stage/Normalize.js"
@@ -79,6 +98,7 @@ export type PipelineError =
   | DiskError
   | ProviderError
   | Submit.SubmitError
+  | Ask.AskError
   | Exclude<Poll.PollError, { readonly batch: EndedBatch }>
   | Exclude<Fetch.FetchError, ResultsIncomplete>
   | Normalize.NormalizeError
@@ -94,8 +114,19 @@ export interface AdvanceOptions {
   readonly steps?: Step.Steps | undefined
   /** How many batches may be with the provider at a time; no limit by default. */
   readonly maxConcurrentJobs?: number | undefined
-  /** How many times rows that failed are asked again, where that can help; not at all by default. */
+  /** How many times rows that failed are asked again, where that can help; as the run says, by default. */
   readonly retries?: number | undefined
+  /** How many times an answer that does not fit is sent back to be put right; as the run says, by default. */
+  readonly repair?: number | undefined
+  /** Rows that no batch answers in time are asked through the synchronous API; as the run says, by default. */
+  readonly finish?: Finish | undefined
+  /**
+   * What answers have to satisfy, besides the schema of the run. It is not kept with the run: give it again to resume.
+   * Answers that were checked before are not checked anew, unless by the step `normalize`.
+   */
+  readonly check?: AnswerCheck.AnswerCheck | undefined
+  /** Stops when the rows that are tried first have their answers. */
+  readonly onlyTry?: boolean | undefined
   /** The API key is another one than the run began with, and of the same account. */
   readonly acceptNewKey?: boolean | undefined
 }
@@ -128,6 +159,12 @@ export const Decision = Data.taggedEnum<Decision>()
  * @category models
  */
 export interface RunOptions extends AdvanceOptions, Partial<BuildOptions> {
+  /** Through which API the rows are asked; the batch API by default. */
+  readonly mode?: Mode.Mode | undefined
+  /** Above how many rows `auto` takes the batch API; 100 by default. */
+  readonly batchThreshold?: number | undefined
+  /** The ready-made job that the run is. */
+  readonly job?: JobDescription | undefined
   /** The run directory; `experiments/run_<id>` below the working directory by default. */
   readonly directory?: string | undefined
   /** Names the run; the time it began and its tag by default. */
@@ -167,11 +204,14 @@ export interface Service {
   readonly resume: (directory: string, options?: AdvanceOptions) => Effect.Effect<RunReport, PipelineError>
   /** Asks again for the rows of a finished run that a retry can help, as new shards, and merges what comes. */
   readonly retry: (directory: string, options?: AdvanceOptions) => Effect.Effect<RunReport, PipelineError>
-  /** Settles what `SubmitUnknown` could not. Nothing is sent by it: `resume` goes on then. */
+  /**
+   * Settles what `SubmitUnknown` could not. Nothing is sent by it: `resume` goes on then. A decision against what the
+   * provider's own batches and results prove is refused.
+   */
   readonly reconcile: (
     directory: string,
     decision: Decision
-  ) => Effect.Effect<RunState, RunRejected | RunLocked | LedgerCorrupt | DiskError | ProviderError>
+  ) => Effect.Effect<RunState, RunRejected | RunLocked | LedgerCorrupt | ShardChanged | DiskError | ProviderError>
   /**
    * Asks the provider to stop every batch of a run that has not ended, and sees to it that no further one is made. Works
    * beside a process that runs it. `resume` then brings what was answered.
@@ -226,69 +266,67 @@ const make = Effect.gen(function*() {
   const { build, rebuild } = yield* Build.Build
   const { check } = yield* Submit.Submit
   const advanceShard = yield* ShardJourney.make
+  const checkAccount = yield* RunAccount.make
 
-  /**
-   * A run goes on under the account that it began with: another one cannot see its batches. A new key of the same
-   * account is taken when somebody says that it is one.
-   */
-  const checkAccount = Effect.fn(function*(state: RunState, acceptNewKey: boolean) {
-    // A shard that certainly has no batch can be sent under any account: a wrong key or address is put right by another.
-    const intents = [...state.shards.values()].flatMap(({ intent, raw, status }) =>
-      intent === null || status === "built" || raw !== null ? [] : [intent.account]
-    )
-    const [before] = intents
-    if (before === undefined) return
-    const account = yield* provider.account(state.run.runTag)
-    const sameButKey = intents.every(({ baseUrl, scope }) => baseUrl === account.baseUrl && scope === account.scope)
-    if (sameButKey && intents.every(({ keyFingerprint }) => keyFingerprint === account.keyFingerprint)) return
-    if (sameButKey && acceptNewKey) {
-      yield* ledger.append(state.directory, { _tag: "AccountConfirmed", account })
-      return
+  /** Lays rows of a finished run into new shards. Gives the state as it was when there is nothing to ask after all. */
+  const again = Effect.fn("Pipeline.again")(function*(
+    state: RunState,
+    { mode, reasons, rows, tally }: {
+      readonly rows: number
+      readonly tally: Tally.Tally
+      readonly reasons: ReadonlyArray<AskAgainReason>
+      readonly mode: Mode.ShardMode
     }
-    return yield* new RunRejected({
-      directory: state.directory,
-      problem: sameButKey
-        ? "its batches were made with another API key, and another account could not see them"
-        : `its batches were made at ${before.baseUrl}${before.scope === null ? "" : ` for ${before.scope}`}, and the `
-          + `settings now name ${account.baseUrl}${account.scope === null ? "" : ` for ${account.scope}`}`,
-      remedy: sameButKey
-        ? "Set the key that it began with, or confirm with --accept-new-key that this one is of the same account."
-        : "Set the base URL, the organisation and the project that it began with."
-    })
-  })
-
-  /** Lays the rows that a retry can help into new shards. */
-  const again = Effect.fn("Pipeline.again")(function*(state: RunState, rows: number, tally: Tally.Tally) {
+  ) {
     const { tell } = yield* Progress
     const { directory, run } = state
-    const selected = yield* Merge.retryableRows(directory, rows, tally)
+    const selection = yield* AskAgain.select(directory, rows, tally, reasons)
     const attempt = attempts(state) + 1
-    const shards = yield* rebuild(
-      {
-        shards: [...state.shards.values()].map(({ shard }) => shard),
-        selects: (row) => selected.has(row),
-        attempt
-      },
-      new Build.RunLocation({ directory, runTag: run.runTag }),
-      run.options
-    )
+    const before = [...state.shards.values()].map(({ shard }) => shard)
+    const lay = (selected: RowSet, mode: Mode.ShardMode, shards: ReadonlyArray<Shard>) =>
+      selected.size === 0 ? Effect.succeed([]) : Effect.scoped(
+        Effect.flatMap(AskAgain.reviser(directory, selection), (revise) =>
+          rebuild(
+            { shards, rows, selects: (row) => selected.has(row), revise, attempt, mode },
+            new Build.RunLocation({ directory, runTag: run.runTag }),
+            run.options
+          ))
+      )
+    const again = yield* lay(selection.again, mode, before)
+    const finished = yield* lay(selection.finished, "sync", [...before, ...again])
+    const shards = [...again, ...finished]
     // Whoever cancelled in the meantime does not want the rows asked again.
-    if (yield* CancelMark.isSet(directory)) return state
-    yield* ledger.append(directory, { _tag: "RetryBuilt", attempt, shards })
-    tell({ _tag: "RetryBuilt", attempt, rows: tally.retryable, mayBeBilledTwice: tally.missing })
+    if (shards.length === 0 || (yield* CancelMark.isSet(directory))) return state
+    yield* ledger.append(directory, { _tag: "RetryBuilt", attempt, reasons, shards })
+    tell({
+      _tag: "RetryBuilt",
+      attempt,
+      reasons,
+      rows: shards.reduce((sum, shard) => sum + shard.rows, 0),
+      mayBeBilledTwice: reasons.includes("retry") ? tally.missing : 0
+    })
     return yield* ledger.state(directory)
   })
 
-  /** Brings all shards as far as asked for, then their parts together. */
-  const settle = Effect.fn("Pipeline.settle")(function*(state: RunState, rows: number, options: AdvanceOptions) {
+  /** What answers have to satisfy: the schema of the run, and what the caller says. */
+  const checkOf = ({ run }: RunState, { check }: AdvanceOptions): AnswerCheck.AnswerCheck | undefined => {
+    const { answerName, answerSchema } = run.options
+    if (answerSchema === undefined) return check
+    const schema = AnswerSchema.checkJson(answerSchema, answerName)
+    return check === undefined ? schema : AnswerCheck.all([schema, check])
+  }
+
+  /** Takes shards as far as asked for. One that fails does not hold up the others. */
+  const advanceAll = Effect.fn("Pipeline.advanceAll")(function*(
+    shards: ReadonlyArray<ShardState>,
+    options: ShardJourney.Options,
+    maxConcurrentJobs: number | undefined
+  ) {
     const { tell } = yield* Progress
-    const { directory } = state
-    const steps = options.steps ?? Step.all
-    const shards = [...state.shards.values()]
     const exits = yield* Effect.forEach(
       shards,
       (shard) =>
-        advanceShard(shard, steps).pipe(
+        advanceShard(shard, options).pipe(
           Effect.tapError((error) =>
             // The wait is over, and the batch runs on: nothing has failed.
             error._tag === "PollTimeout"
@@ -297,11 +335,24 @@ const make = Effect.gen(function*() {
           ),
           Effect.exit
         ),
-      { concurrency: options.maxConcurrentJobs ?? "unbounded" }
+      { concurrency: maxConcurrentJobs ?? "unbounded" }
     )
     const failures = exits.filter(Exit.isFailure)
     const worst = failures.find((failure) => !isTimeout(failure)) ?? failures[0]
     if (worst !== undefined) return yield* Effect.failCause(worst.cause)
+  })
+
+  /** Brings all shards as far as asked for, then their parts together. */
+  const settle = Effect.fn("Pipeline.settle")(function*(state: RunState, rows: number, options: AdvanceOptions) {
+    const { tell } = yield* Progress
+    const { directory } = state
+    const steps = options.steps ?? Step.all
+    const shards = [...state.shards.values()]
+    const journey = { steps, deadline: Rounds.deadlineOf(state, options), check: checkOf(state, options) }
+    const tried = shards.filter(({ shard }) => Rounds.isTried(state, shard))
+    yield* advanceAll(tried, journey, options.maxConcurrentJobs)
+    if (options.onlyTry === true && tried.length > 0) return yield* ledger.state(directory)
+    yield* advanceAll(shards.filter((shard) => !tried.includes(shard)), journey, options.maxConcurrentJobs)
     const after = yield* ledger.state(directory)
     const complete = [...after.shards.values()].every((shard) => shard.status === "normalized")
     if (!complete || !Step.includes(steps, "normalize")) return after
@@ -310,6 +361,13 @@ const make = Effect.gen(function*() {
     tell({ _tag: "RunFinished", tally })
     return yield* ledger.state(directory)
   })
+
+  /** Through which API rows are asked again: when batches are not waited for any more, none is made. */
+  const modeNow = (state: RunState, options: AdvanceOptions) =>
+    Effect.map(DateTime.now, (now): Mode.ShardMode => {
+      const deadline = Rounds.deadlineOf(state, options)
+      return deadline !== null && DateTime.lessThanOrEqualTo(deadline, now) ? "sync" : Rounds.modeOf(state)
+    })
 
   /** Goes on with a run that the ledger holds. */
   const advance = Effect.fn("Pipeline.advance")(function*(begun: RunState, options: AdvanceOptions) {
@@ -326,7 +384,7 @@ const make = Effect.gen(function*() {
       return yield* new RunRejected({
         directory,
         problem: "this run was never built to its end; nothing was sent",
-        remedy: "Remove the directory and run again from the input."
+        remedy: `Give the command that began it again: llm-batch run with the same input, and --run-dir ${directory}.`
       })
     }
     if (steps.to === "build") return report(begun)
@@ -336,11 +394,14 @@ const make = Effect.gen(function*() {
     yield* checkAccount(begun, options.acceptNewKey ?? false)
     const redone = Step.isOnly(steps, "fetch") || Step.isOnly(steps, "normalize")
     let state = begun.tally !== null && !redone ? begun : yield* settle(begun, rows, options)
-    const rounds = options.retries ?? run.retries
-    while (Step.includes(steps, "submit") && state.tally !== null && state.tally.retryable > 0) {
+    while (Step.includes(steps, "submit") && state.tally !== null) {
+      const reasons = Rounds.reasons(state, state.tally, options)
       // Whoever cancelled does not want the rows asked again.
-      if (attempts(state) > rounds || (yield* CancelMark.isSet(directory))) break
-      state = yield* settle(yield* again(state, rows, state.tally), rows, options)
+      if (reasons.length === 0 || (yield* CancelMark.isSet(directory))) break
+      const mode = yield* modeNow(state, options)
+      const asked = yield* again(state, { rows, tally: state.tally, reasons, mode })
+      if (asked === state) break
+      state = yield* settle(asked, rows, options)
     }
     return report(state)
   })
@@ -356,7 +417,7 @@ const make = Effect.gen(function*() {
     Effect.try({
       try: () =>
         new BuildOptions(
-          Struct.omit(options, "directory", "runId", "steps", "maxConcurrentJobs", "retries", "acceptNewKey")
+          Struct.pick(options, ...Struct.keys(BuildOptions.fields))
         ),
       catch: (error) =>
         new RunRejected({
@@ -378,7 +439,13 @@ const make = Effect.gen(function*() {
       yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
       yield* Disk.replaceFile(RunDirectory.config(directory), RunConfig.format(description))
       const built = yield* build(source, new Build.RunLocation({ directory, runTag }), options)
-      for (const shard of built.shards) yield* ledger.append(directory, { _tag: "ShardBuilt", shard })
+      const mode = Mode.forRows(description.mode, description.batchThreshold, built.rows)
+      for (const shard of built.shards) {
+        yield* ledger.append(directory, {
+          _tag: "ShardBuilt",
+          shard: shard.mode === mode || mode === "batch" ? shard : new Shard({ ...shard, mode })
+        })
+      }
       yield* ledger.append(directory, {
         _tag: "BuildFinished",
         rows: built.rows,
@@ -430,7 +497,12 @@ const make = Effect.gen(function*() {
       provider: provider.name,
       input: new InputDescription({ name, path, format, columns, bytes }),
       options: yield* buildOptions(options, directory),
-      retries: options.retries ?? 0
+      mode: options.mode ?? "batch",
+      batchThreshold: options.batchThreshold ?? Mode.defaultThreshold,
+      retries: options.retries ?? 0,
+      repair: options.repair ?? 0,
+      finish: options.finish ?? null,
+      job: options.job ?? null
     })
     const place = yield* RunStart.look(directory)
     if (place === "run") return yield* advance(yield* takeUp(source, directory, description), options)
@@ -455,7 +527,8 @@ const make = Effect.gen(function*() {
     if (tally.retryable === 0) return report(state)
     yield* check(state.run.runTag)
     yield* CancelMark.remove(state.directory)
-    return yield* advance(yield* again(state, rows, tally), options)
+    const asked = yield* again(state, { rows, tally, reasons: ["retry"], mode: yield* modeNow(state, options) })
+    return yield* advance(asked, options)
   }, Effect.scoped)
 
   const reconcile = Effect.fn("Pipeline.reconcile")(function*(directory: string, decision: Decision) {
@@ -484,7 +557,10 @@ const make = Effect.gen(function*() {
       )
     }
     const { shard } = first
+    const prove = (adopted: BatchSnapshot | null) =>
+      Effect.provideService(Evidence.check(state, first, adopted), Provider, provider)
     if (decision._tag === "Resend") {
+      yield* prove(null)
       const detail = "somebody decided that no batch was made of it"
       yield* ledger.append(state.directory, { _tag: "CreateFailed", shard: shard.id, refused: false, detail })
       return yield* ledger.state(state.directory)
@@ -501,6 +577,7 @@ const make = Effect.gen(function*() {
         "It is the batch of something else: name another one."
       )
     }
+    yield* prove(snapshot)
     yield* ledger.append(state.directory, { _tag: "BatchCreated", shard: shard.id, snapshot, adopted: true })
     return yield* ledger.state(state.directory)
   }, Effect.scoped)
@@ -532,7 +609,7 @@ const make = Effect.gen(function*() {
         intent !== null && raw !== null && cleaned.length === 0
       ),
       ({ ended, shard }) =>
-        ended === null || isWithdrawn(ended.snapshot) ? Effect.succeed([]) : Effect.tap(
+        ended === null || !isAtProvider(ended.snapshot) ? Effect.succeed([]) : Effect.tap(
           retryTransient(retries)(provider.delete(ended.snapshot)),
           (deleted) => ledger.append(state.directory, { _tag: "ProviderCleaned", shard: shard.id, deleted })
         ),
@@ -547,7 +624,7 @@ const make = Effect.gen(function*() {
     run: (source, options) => onDisk(run(source, options)),
     resume: (directory, options) => onDisk(resume(directory, options)),
     retry: (directory, options) => onDisk(retry(directory, options)),
-    reconcile,
+    reconcile: (directory, decision) => onDisk(reconcile(directory, decision)),
     cancel: (directory) => onDisk(cancel(directory)),
     clean
   })
@@ -574,7 +651,14 @@ const make = Effect.gen(function*() {
 export const layerComposed: Layer.Layer<
   Pipeline,
   never,
-  Provider | Ledger.Ledger | Build.Build | Submit.Submit | Poll.Poll | Fetch.Fetch | Normalize.Normalize
+  | Provider
+  | Ledger.Ledger
+  | Ask.Ask
+  | Build.Build
+  | Submit.Submit
+  | Poll.Poll
+  | Fetch.Fetch
+  | Normalize.Normalize
 > = Layer.effect(Pipeline, make)
 
 /**
@@ -584,10 +668,10 @@ export const layerComposed: Layer.Layer<
  * @category layers
  */
 export const layerStages: Layer.Layer<
-  Ledger.Ledger | Build.Build | Submit.Submit | Poll.Poll | Fetch.Fetch | Normalize.Normalize,
+  Ledger.Ledger | Ask.Ask | Build.Build | Submit.Submit | Poll.Poll | Fetch.Fetch | Normalize.Normalize,
   never,
   Provider
-> = Layer.mergeAll(Build.layer, Submit.layer, Poll.layer, Fetch.layer, Normalize.layer).pipe(
+> = Layer.mergeAll(Ask.layer, Build.layer, Submit.layer, Poll.layer, Fetch.layer, Normalize.layer).pipe(
   Layer.provideMerge(Ledger.layer)
 )
 

@@ -5,7 +5,9 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import type { Batch, EndedBatch } from "./Batch.js"
+import type { AskAgainReason } from "./RunState.js"
 import type { Shard } from "./Shard.js"
 import type { Tally } from "./Tally.js"
 
@@ -29,16 +31,32 @@ export type RunEvent =
   | { readonly _tag: "BatchObserved"; readonly batch: Batch }
   /** A look at the batches failed in a way that may pass; the wait goes on. */
   | { readonly _tag: "PollTrouble"; readonly detail: string }
+  /** A batch will expire soon, with what is not answered by then. */
+  | { readonly _tag: "BatchExpiring"; readonly batch: Batch; readonly expiresAt: DateTime.Utc }
+  /** The time to wait for batches is over: this one is cancelled, and ends with what was answered. */
+  | { readonly _tag: "DeadlineReached"; readonly batch: Batch }
   | { readonly _tag: "BatchEnded"; readonly batch: EndedBatch }
+  /** Rows of a shard that are asked one by one: so many have an answer on disk by now. Told now and then. */
+  | {
+    readonly _tag: "RowsAnswered"
+    readonly shard: Shard
+    readonly answered: number
+    readonly rows: number
+    /** Rows whose answers were lost on the way, and which were asked again, in this process. */
+    readonly mayBeBilledTwice: number
+  }
+  /** No row is asked for so long: a limit is reached, or the provider asks to wait. */
+  | { readonly _tag: "AskWaiting"; readonly waitMillis: number; readonly detail: string }
   /** A download was shorter than it should be and is made again. */
   | { readonly _tag: "DownloadRepeated"; readonly batch: EndedBatch; readonly rows: number; readonly shortBy: number }
   | { readonly _tag: "ShardNormalized"; readonly shard: Shard; readonly tally: Tally }
   /** A shard could not be brought to its end; the others go on. */
   | { readonly _tag: "ShardFailed"; readonly shard: Shard; readonly detail: string }
-  /** Rows that failed are asked again; those that were missing may be charged a second time. */
+  /** Rows are asked again; those that were missing may be charged a second time. */
   | {
     readonly _tag: "RetryBuilt"
     readonly attempt: number
+    readonly reasons: ReadonlyArray<AskAgainReason>
     readonly rows: number
     readonly mayBeBilledTwice: number
   }

@@ -6,8 +6,9 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { BatchSnapshot, EndedBatch, InputReference } from "./Batch.js"
+import { BatchSnapshot, EndedBatch, InputReference, isAtProvider } from "./Batch.js"
 import { BuildOptions } from "./BuildOptions.js"
+import * as Mode from "./Mode.js"
 import { Account } from "./Provider.js"
 import { RawFile, RawResults } from "./RawResults.js"
 import { Shard } from "./Shard.js"
@@ -31,6 +32,49 @@ export class InputDescription extends Schema.Class<InputDescription>("llm-batch/
   bytes: Schema.NullOr(Schema.Number)
 }) {}
 
+const Count = Schema.Int.pipe(Schema.nonNegative())
+
+/**
+ * When a run is brought to its end through the synchronous API.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Finish = Schema.Struct({
+  /**
+   * How long after its start a run waits for batches, in milliseconds; those that have not ended by then are cancelled.
+   * `null` waits for all of them, and finishes what expired.
+   */
+  deadlineMillis: Schema.NullOr(Schema.NonNegative)
+})
+
+/**
+ * When a run is brought to its end through the synchronous API.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Finish = typeof Finish.Type
+
+/**
+ * A ready-made job, as a run keeps it: its name, and its options as JSON, which it decodes itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const JobDescription = Schema.Struct({
+  name: Schema.String,
+  options: Schema.Record({ key: Schema.String, value: Schema.Unknown })
+})
+
+/**
+ * A ready-made job, as a run keeps it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type JobDescription = typeof JobDescription.Type
+
 /**
  * What a run is: decided when it begins, and never changed.
  *
@@ -44,9 +88,36 @@ export class RunDescription extends Schema.Class<RunDescription>("llm-batch/RunD
   provider: Schema.String,
   input: InputDescription,
   options: BuildOptions,
+  /** Through which API the rows are asked. */
+  mode: Schema.optionalWith(Mode.Mode, { default: () => "batch" }),
+  /** Above how many rows `auto` takes the batch API. */
+  batchThreshold: Schema.optionalWith(Count, { default: () => Mode.defaultThreshold }),
   /** How many times rows that failed are asked again without being told to. */
-  retries: Schema.optionalWith(Schema.Int.pipe(Schema.nonNegative()), { default: () => 0 })
+  retries: Schema.optionalWith(Count, { default: () => 0 }),
+  /** How many times an answer that does not fit is sent back to be put right. */
+  repair: Schema.optionalWith(Count, { default: () => 0 }),
+  /** Rows that no batch answered in time are asked through the synchronous API; `null` for not. */
+  finish: Schema.optionalWith(Schema.NullOr(Finish), { default: () => null }),
+  /** The ready-made job that the run is; `null` for none. */
+  job: Schema.optionalWith(Schema.NullOr(JobDescription), { default: () => null })
 }) {}
+
+/**
+ * Why rows are asked again: `retry` because they failed in a way that may pass, `repair` because their answer did not
+ * fit, `finish` because no batch answered them in time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const AskAgainReason = Schema.Literal("retry", "repair", "finish")
+
+/**
+ * Why rows are asked again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AskAgainReason = typeof AskAgainReason.Type
 
 /**
  * One line of the journal.
@@ -68,9 +139,22 @@ export const Entry = Schema.Union(
     input: Schema.Struct({ bytes: Schema.Int, sha256: Schema.String })
   }),
   /** Rows that failed are laid into further shards, all of them at once, to be asked again. */
-  Schema.TaggedStruct("RetryBuilt", { at, attempt: Schema.Int, shards: Schema.Array(Shard) }),
+  Schema.TaggedStruct("RetryBuilt", {
+    at,
+    attempt: Schema.Int,
+    reasons: Schema.optionalWith(Schema.Array(AskAgainReason), { default: () => ["retry"] }),
+    shards: Schema.Array(Shard)
+  }),
+  /** The rows of a shard are about to be asked one by one. */
+  Schema.TaggedStruct("AskStarted", { at, shard: Schema.String }),
   /** A batch is about to be made of a shard, under this account. */
-  Schema.TaggedStruct("SubmitIntended", { at, shard: Schema.String, account: Account }),
+  Schema.TaggedStruct("SubmitIntended", {
+    at,
+    shard: Schema.String,
+    account: Account,
+    /** A time that the provider's own clock had shown by then, where one is known: the batch is not older. */
+    notBefore: Schema.optional(Schema.DateTimeUtc)
+  }),
   /** The provider has the shard's bytes. From here on a batch may exist. */
   Schema.TaggedStruct("InputUploaded", { at, shard: Schema.String, input: InputReference }),
   /** The create call certainly made no batch. */
@@ -118,12 +202,21 @@ export type Entry = typeof Entry.Type
  * - `built`: nothing was tried, or what was tried certainly made no batch;
  * - `uploaded`: the provider has its bytes, and a create call may have been made;
  * - `unanswered`: a create call was made, and nobody knows what came of it;
+ * - `asking`: its rows are asked one by one; some may be answered;
  * - `submitted`, `ended`, `fetched`, `normalized`: one for each further stage.
  *
  * @since 0.1.0
  * @category models
  */
-export type ShardStatus = "built" | "uploaded" | "unanswered" | "submitted" | "ended" | "fetched" | "normalized"
+export type ShardStatus =
+  | "built"
+  | "uploaded"
+  | "unanswered"
+  | "asking"
+  | "submitted"
+  | "ended"
+  | "fetched"
+  | "normalized"
 
 /**
  * What is known of a shard.
@@ -134,9 +227,12 @@ export type ShardStatus = "built" | "uploaded" | "unanswered" | "submitted" | "e
 export interface ShardState {
   readonly shard: Shard
   readonly status: ShardStatus
-  readonly intent: { readonly at: typeof at.Type; readonly account: Account } | null
-  /** When the last create call ended without a clear answer. */
-  readonly unansweredAt: typeof at.Type | null
+  readonly intent: {
+    readonly at: typeof at.Type
+    readonly account: Account
+    /** A time on the provider's own clock before it; `null` for none that is known. */
+    readonly notBefore: typeof at.Type | null
+  } | null
   readonly input: InputReference | null
   /** Batches of which one may be the shard's, while that is not settled. */
   readonly candidates: ReadonlyArray<string>
@@ -169,6 +265,8 @@ export interface RunState {
   readonly input: { readonly bytes: number; readonly sha256: string } | null
   /** In the order in which they were built. */
   readonly shards: ReadonlyMap<string, ShardState>
+  /** How many times rows were asked again, for each reason. */
+  readonly rounds: { readonly [Reason in AskAgainReason]: number }
   /** The tally of the whole run; `null` until it is finished, and while rows are asked again. */
   readonly tally: Tally | null
 }
@@ -183,6 +281,7 @@ const begin = (directory: string, entry: Extract<Entry, { _tag: "RunStarted" }>)
   notices: [],
   input: null,
   shards: new Map(),
+  rounds: { retry: 0, repair: 0, finish: 0 },
   tally: null
 })
 
@@ -190,7 +289,6 @@ const fresh = (shard: Shard): ShardState => ({
   shard,
   status: "built",
   intent: null,
-  unansweredAt: null,
   input: null,
   candidates: [],
   snapshot: null,
@@ -204,17 +302,19 @@ const fresh = (shard: Shard): ShardState => ({
 const stepShard = (state: ShardState, entry: Entry): ShardState => {
   switch (entry._tag) {
     case "SubmitIntended":
-      return { ...state, intent: { at: entry.at, account: entry.account } }
+      return { ...state, intent: { at: entry.at, account: entry.account, notBefore: entry.notBefore ?? null } }
+    case "AskStarted":
+      return { ...state, status: "asking" }
     case "InputUploaded":
-      return { ...state, status: "uploaded", input: entry.input, unansweredAt: null }
+      return { ...state, status: "uploaded", input: entry.input }
     case "CreateFailed":
-      return { ...state, status: "built", unansweredAt: null, candidates: [] }
+      return { ...state, status: "built", candidates: [] }
     case "CreateUnanswered":
-      return { ...state, status: "unanswered", unansweredAt: entry.at }
+      return { ...state, status: "unanswered" }
     case "SubmitDeferred":
       return { ...state, candidates: entry.candidates }
     case "BatchCreated":
-      return { ...state, status: "submitted", snapshot: entry.snapshot, unansweredAt: null, candidates: [] }
+      return { ...state, status: "submitted", snapshot: entry.snapshot, candidates: [] }
     case "BatchObserved":
       return { ...state, snapshot: entry.snapshot }
     case "BatchEnded": {
@@ -263,9 +363,51 @@ const shardOf = (entry: Entry): string | undefined => {
   }
 }
 
+/** What an entry contradicts in what is known of its shard; `undefined` for nothing. */
+const contradiction = ({ ended, raw, shard, snapshot }: ShardState, entry: Entry): string | undefined => {
+  const which = `shard ${shard.id}`
+  const another = (id: string) => snapshot !== null && snapshot.id !== id
+  switch (entry._tag) {
+    case "SubmitIntended":
+    case "InputUploaded":
+    case "CreateFailed":
+    case "CreateUnanswered":
+    case "SubmitDeferred":
+      return snapshot === null ? undefined : `${which} is sent again, and batch ${snapshot.id} was made of it`
+    case "AskStarted":
+      return snapshot === null ? undefined : `${which} is asked row by row, and batch ${snapshot.id} was made of it`
+    case "BatchCreated":
+      return another(entry.snapshot.id)
+        ? `a second batch ${entry.snapshot.id} is made of ${which}, after ${snapshot?.id}`
+        : undefined
+    case "BatchObserved":
+      return snapshot === null || another(entry.snapshot.id)
+        ? `batch ${entry.snapshot.id} was not made of ${which}`
+        : undefined
+    case "BatchEnded":
+      return another(entry.batch.id) || (snapshot === null && isAtProvider(entry.batch.snapshot))
+        ? `batch ${entry.batch.id} was not made of ${which}`
+        : undefined
+    case "ResultsFetched":
+      return ended === null ? `results of ${which} come before its batch ended` : undefined
+    case "ShardNormalized":
+      return raw === null ? `${which} is normalised before its results came` : undefined
+    case "ProviderCleaned":
+      return ended === null ? `files of ${which} are deleted before its batch ended` : undefined
+    default:
+      return undefined
+  }
+}
+
 /** Whether a run that was finished has to be brought together again after an entry. */
 const reopens = (entry: Entry): boolean =>
   entry._tag === "RetryBuilt" || entry._tag === "ResultsFetched" || entry._tag === "ShardNormalized"
+
+const countRound = (rounds: RunState["rounds"], reasons: ReadonlyArray<AskAgainReason>): RunState["rounds"] => {
+  const more = { ...rounds }
+  for (const reason of reasons) more[reason]++
+  return more
+}
 
 /** A run under construction: one map for all entries, since a run may have thousands of shards. */
 interface Folding extends RunState {
@@ -297,6 +439,7 @@ export class Fold {
       return undefined
     }
     if (this.folding === undefined) return "it does not begin with the start of a run"
+    if (entry._tag === "RunFinished" && this.folding.rows === null) return "the run is finished before it was built"
     const { shards } = this.folding
     const id = shardOf(entry)
     const built = entry._tag === "ShardBuilt" ? [entry.shard] : entry._tag === "RetryBuilt" ? entry.shards : []
@@ -312,6 +455,8 @@ export class Fold {
     } else if (entry._tag !== "ShardBuilt" && id !== undefined) {
       const shard = shards.get(id)
       if (shard === undefined) return `it speaks of shard ${id}, which was never built`
+      const problem = contradiction(shard, entry)
+      if (problem !== undefined) return problem
       shards.set(id, stepShard(shard, entry))
     }
     this.folding = {
@@ -320,6 +465,7 @@ export class Fold {
       ...(entry._tag === "BuildFinished"
         ? { rows: entry.rows, notices: entry.notices, input: entry.input }
         : undefined),
+      ...(entry._tag === "RetryBuilt" ? { rounds: countRound(this.folding.rounds, entry.reasons) } : undefined),
       ...(reopens(entry) ? { tally: null } : undefined),
       ...(entry._tag === "RunFinished" ? { tally: entry.tally, finishedAt: entry.at } : undefined)
     }

@@ -15,6 +15,7 @@ import * as Provider from "llm-batch/Provider"
 import * as RunError from "llm-batch/RunError"
 import type { Listener, RunEvent } from "llm-batch/RunEvent"
 import { Progress } from "llm-batch/RunEvent"
+import * as Ask from "llm-batch/stage/Ask"
 import * as Build from "llm-batch/stage/Build"
 import * as Fetch from "llm-batch/stage/Fetch"
 import * as Normalize from "llm-batch/stage/Normalize"
@@ -98,7 +99,8 @@ export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
       Submit.layer,
       Poll.layerWith(options.poll ?? { schedule: Schedule.spaced("1 hour") }),
       Fetch.layer,
-      Normalize.layer
+      Normalize.layer,
+      Ask.layer
     ).pipe(Layer.provideMerge(options.ledger ?? Ledger.layer))
     const layer = Layer.fresh(
       Pipeline.layerComposed.pipe(

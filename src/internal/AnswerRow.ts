@@ -1,24 +1,30 @@
 /**
- * What a person wants to know of a line of `results.jsonl`, in cells of text. Plain functions, for the row path.
+ * What a line of `results.jsonl` says, taken out of its form. Plain functions, for the row path.
  */
+import type { OutcomeName } from "../Outcome.js"
 import { isJsonObject, type JsonObject } from "../Request.js"
 import * as Usage from "../Usage.js"
+import { outcomeNames } from "./ResultLine.js"
 
-/** A line of results in cells. */
+/** A line of results, taken apart. */
 export interface AnswerRow {
   readonly customId: string
+  readonly outcome: OutcomeName
+  /** The text of the answer, also of one that does not fit its schema; empty where there is none. */
   readonly answer: string
-  readonly finishReason: string
-  readonly outcome: string
-  /** Code and message of what went wrong; empty for an answer. */
-  readonly error: string
-  /** Empty where the provider counted none. */
-  readonly promptTokens: string
-  readonly completionTokens: string
-  readonly totalTokens: string
+  readonly finishReason: string | null
+  /** Why the row has no usable answer. */
+  readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean } | null
+  readonly requestId: string | null
+  /** `null` where the provider counted none. */
+  readonly usage: Usage.Usage | null
+  /** The `chat.completion` or the list of embeddings; `null` where nothing was paid for. */
+  readonly body: JsonObject | null
 }
 
 const textOf = (value: unknown): string => typeof value === "string" ? value : ""
+
+const textOrNull = (value: unknown): string | null => typeof value === "string" && value !== "" ? value : null
 
 const first = (value: unknown): JsonObject => {
   const item: unknown = Array.isArray(value) ? value[0] : undefined
@@ -51,22 +57,27 @@ const parse = (line: Buffer): unknown => {
   }
 }
 
-/** The cells of a line; `undefined` when it is no line of results. */
+const nothing: JsonObject = {}
+
+/** A line taken apart; `undefined` when it is no line of results. */
 export const decode = (line: Buffer): AnswerRow | undefined => {
   const result = parse(line)
   if (!isJsonObject(result) || typeof result.custom_id !== "string") return undefined
-  const error = isJsonObject(result.error) ? result.error : undefined
-  const body = isJsonObject(result.response) && isJsonObject(result.response.body) ? result.response.body : {}
-  const { completion, prompt } = Usage.ofBody(body)
-  const count = (tokens: number) => isJsonObject(body.usage) ? String(tokens) : ""
+  const error = isJsonObject(result.error) ? result.error : null
+  const outcome = error === null ? "succeeded" : outcomeNames[textOf(error.outcome)]
+  if (outcome === undefined) return undefined
+  const response = isJsonObject(result.response) ? result.response : nothing
+  const body = isJsonObject(response.body) ? response.body : null
   return {
     customId: result.custom_id,
-    answer: answerOf(body),
-    finishReason: textOf(first(body.choices).finish_reason),
-    outcome: error === undefined ? "succeeded" : textOf(error.outcome),
-    error: error === undefined ? "" : `${textOf(error.code)}: ${textOf(error.message)}`,
-    promptTokens: count(prompt),
-    completionTokens: count(completion),
-    totalTokens: count(prompt + completion)
+    outcome,
+    answer: answerOf(body ?? nothing),
+    finishReason: textOrNull(first(body?.choices).finish_reason),
+    error: error === null
+      ? null
+      : { code: textOf(error.code), message: textOf(error.message), retryable: error.retryable === true },
+    requestId: textOrNull(response.request_id),
+    usage: isJsonObject(body?.usage) ? Usage.ofBody(body) : null,
+    body
   }
 }

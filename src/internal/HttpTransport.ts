@@ -12,15 +12,16 @@
  *
  * @since 0.1.0
  */
-import { HttpProxyAgent } from "http-proxy-agent"
-import { HttpsProxyAgent } from "https-proxy-agent"
 import * as http from "node:http"
 import * as https from "node:https"
 import * as tls from "node:tls"
 import { getProxyForUrl } from "proxy-from-env"
+import * as BasicAuth from "./BasicAuth.js"
 import * as HttpContent from "./HttpContent.js"
 import * as HttpPayload from "./HttpPayload.js"
+import * as HttpProxy from "./HttpProxy.js"
 import * as HttpUpload from "./HttpUpload.js"
+import * as ShortBody from "./ShortBody.js"
 
 /**
  * What the SDKs take as their `fetch` option.
@@ -115,6 +116,8 @@ export const neverSent = (error: unknown): boolean => {
  * comes before the whole body was sent ends the upload: at once when its status is 400 or above, else when it has been
  * read.
  *
+ * The body of an error, from 400 on, is read before the response is given: a megabyte of it, and for ten seconds.
+ *
  * A response with neither length nor chunks ends where the connection closes: whether it is whole cannot be known here.
  *
  * @since 0.1.0
@@ -151,6 +154,7 @@ export const make = (options: Options = {}): Fetch => {
     for (let redirects = 0;; redirects++) {
       const response = await exchange(settings, { method, url, headers, body, signal, reuse: safe })
       const location = redirectStatuses.has(response.status) ? response.headers.get("location") : null
+      if (response.status >= 400) return explained(response, signal)
       if (location === null || !safe || redirect === "manual") return response
       await response.body?.cancel()
       if (redirect === "error" || redirects === 5) throw failure("too many redirects", "ERR_REDIRECT", true)
@@ -227,18 +231,26 @@ const headersFrom = (init: RequestInit["headers"]): Headers | undefined => {
 const isLoopback = (hostname: string): boolean =>
   hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" || hostname.startsWith("127.")
 
-/**
- * The agent that connects: `false` is Node's word for a connection that is not shared. One through a proxy is never
- * shared, and is closed by `closing`, since the request does not get hold of it before the tunnel stands.
- */
-const agentFor = (settings: Settings, call: Call, closing: AbortSignal): http.Agent | false => {
-  const secure = call.url.protocol === "https:"
-  const proxy = isLoopback(call.url.hostname) ? "" : settings.proxyFor(call.url)
-  if (proxy === "") return call.reuse && (secure ? settings.kept.https : settings.kept.http)
-  if (!URL.canParse(proxy) || !/^https?:/i.test(proxy)) {
-    throw new Error("the proxy's URL is not an http or https URL, see HTTPS_PROXY, HTTP_PROXY and ALL_PROXY")
-  }
-  return secure ? new HttpsProxyAgent(proxy, { signal: closing }) : new HttpProxyAgent(proxy, { signal: closing })
+/** The request, without its headers. One that may not use a kept connection, or goes through a proxy, has one of its own. */
+const open = (settings: Settings, { method, reuse, url }: Call, signal: AbortSignal): http.ClientRequest => {
+  const proxy = isLoopback(url.hostname) ? "" : settings.proxyFor(url)
+  if (proxy !== "") return HttpProxy.request(proxy, { url, method, signal })
+  const address = BasicAuth.withoutPassword(url)
+  return url.protocol === "https:"
+    ? https.request(address, { method, agent: reuse && settings.kept.https })
+    : http.request(address, { method, agent: reuse && settings.kept.http })
+}
+
+/** What is read of the explanation of an error, and how long it is waited for. */
+const explanationBounds: ShortBody.Bounds = { bytes: 1 << 20, millis: 10_000 }
+
+/** An error with its explanation, as much of it as came: the SDKs would wait for the rest of it without end. */
+const explained = async (response: Response, signal: AbortSignal | null | undefined): Promise<Response> => {
+  if (response.body === null) return response
+  const { status, statusText, headers } = response
+  const { bytes } = await ShortBody.read(response.body, explanationBounds)
+  if (signal?.aborted === true) throw signal.reason
+  return new Response(Uint8Array.from(bytes), { status, statusText, headers })
 }
 
 /** One request on one connection, until its response has been read. */
@@ -302,9 +314,11 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
       return
     }
     try {
-      const agent = agentFor(settings, call, closing.signal)
-      const options = { method, headers: Object.fromEntries(headers), agent }
-      request = url.protocol === "https:" ? https.request(url, options) : http.request(url, options)
+      request = open(settings, call, closing.signal)
+      // Nothing secret is among the options: Node prints those where NODE_DEBUG has "http".
+      const authorization = BasicAuth.authorizationOf(url)
+      if (authorization !== undefined) request.setHeader("authorization", authorization)
+      for (const [name, value] of headers) request.setHeader(name, value)
     } catch (error) {
       void body?.stream.cancel(error).catch(() => {})
       reject(translated(error))
@@ -333,12 +347,6 @@ const exchange = (settings: Settings, call: Call): Promise<Response> =>
       else if (socket instanceof tls.TLSSocket) socket.once("secureConnect", connect)
       else if (socket.connecting) socket.once("connect", connect)
       else connect()
-    })
-    request.on("proxyConnect", (answer: { readonly statusCode?: number }) => {
-      if (answer.statusCode !== undefined && answer.statusCode !== 200) {
-        const problem = `the proxy refused the connection with HTTP ${answer.statusCode}`
-        fail(failure(problem, "ERR_PROXY", Object.assign(new Error(problem), { code: "ERR_PROXY" })))
-      }
     })
     request.on("error", (error) => {
       // After the response has begun, its own end tells: an upload that is no longer wanted may well break.

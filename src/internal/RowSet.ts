@@ -23,6 +23,17 @@ export class RowSet {
     this.count++
   }
 
+  /** The rows that are in this one or in another one of the same span. */
+  union(other: RowSet): RowSet {
+    const both = new RowSet(this.first, this.last)
+    for (let at = 0; at < this.bits.length; at++) {
+      let byte = (this.bits[at] ?? 0) | (other.bits[at] ?? 0)
+      both.bits[at] = byte
+      for (; byte !== 0; byte &= byte - 1) both.count++
+    }
+    return both
+  }
+
   /** Whether a row is in it. */
   has(row: number): boolean {
     if (row < this.first || row > this.last) return false

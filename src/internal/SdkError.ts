@@ -10,6 +10,7 @@ import * as Redacted from "effect/Redacted"
 import { ProviderError, type ProviderErrorReason } from "../ProviderError.js"
 import { NotSent, Refused, Unknown } from "../SubmitError.js"
 import { HttpTransportError, neverSent } from "./HttpTransport.js"
+import * as ShortBody from "./ShortBody.js"
 
 /** A call to a provider, as errors name it. */
 export interface Call {
@@ -31,9 +32,28 @@ export class Unreadable extends Error {
   }
 }
 
+/** Far more than a page of batches takes, and far longer. */
+const answerBounds: ShortBody.Bounds = { bytes: 1 << 26, millis: 60_000 }
+
+/** The text of an answer. One that does not come to its end is given up: what the call did is not known then. */
+export const readText = async (response: Response, bounds: ShortBody.Bounds = answerBounds): Promise<string> => {
+  if (response.body === null) return ""
+  const { bytes, missing } = await ShortBody.read(response.body, bounds)
+  switch (missing?._tag) {
+    case undefined:
+      return bytes.toString()
+    case "Late":
+      throw new Error(`the answer did not come to its end within ${bounds.millis / 1000} seconds`)
+    case "Long":
+      throw new Unreadable(response.status, `the answer is longer than ${bounds.bytes} bytes`)
+    case "Broken":
+      throw missing?.error
+  }
+}
+
 /** The JSON value of an answer, whatever its content type says; throws `Unreadable`. */
-export const readJson = async (response: Response): Promise<unknown> => {
-  const text = await response.text()
+export const readJson = async (response: Response, bounds?: ShortBody.Bounds): Promise<unknown> => {
+  const text = await readText(response, bounds)
   try {
     return JSON.parse(text)
   } catch {
@@ -112,8 +132,11 @@ const statusOf = (error: unknown): number | null =>
 const headerOf = (error: unknown, name: string): string | null =>
   Predicate.hasProperty(error, "headers") && error.headers instanceof Headers ? error.headers.get(name) : null
 
-/** A date is measured against the server's own clock where it tells it. */
-const retryAfterMillis = (error: unknown, now: number): number | null => {
+/**
+ * How long an answer asks to wait, in any form that `Retry-After` has; `null` where it does not say. A date is measured
+ * against the server's own clock where it tells it.
+ */
+export const retryAfterMillis = (error: unknown, now: number): number | null => {
   const millis = headerOf(error, "retry-after-ms")
   if (isDecimal(millis)) return Number(millis)
   const value = headerOf(error, "retry-after")

@@ -5,7 +5,11 @@
 import * as Either from "effect/Either"
 import { createHash } from "node:crypto"
 import * as NodePath from "node:path"
+import { crc32 } from "node:zlib"
+import type { AnswerFormat } from "../AnswerSchema.js"
 import { InputError, type UnsupportedField } from "../InputError.js"
+import type { ShardMode } from "../Mode.js"
+import * as Model from "../Model.js"
 import type * as Provider from "../Provider.js"
 import type { JsonObject, Request } from "../Request.js"
 import * as RunDirectory from "../RunDirectory.js"
@@ -30,10 +34,18 @@ export interface ShardBuilderOptions {
   /** Whether a row that was written for another endpoint is an error, since this one was asked for. */
   readonly onlyEndpoint: boolean
   readonly drop: ReadonlyArray<string>
+  /** Whether a model may have a name that looks like a slip. */
+  readonly allowUnknownModel: boolean
+  /** The form that answers must have. */
+  readonly answer: AnswerFormat | undefined
   /** How many shards the run has already. */
   readonly shardsBefore: number
   /** 1 for rows that are asked for the first time. */
   readonly attempt: number
+  /** Through which API the rows are asked. */
+  readonly mode: ShardMode
+  /** So many rows at the beginning have a shard of their own, that is asked at once; 0 for none. */
+  readonly tryRows: number
   readonly shardRows: number | null
   readonly shardBytes: number | null
 }
@@ -52,13 +64,14 @@ const bufferSize = 1 << 18
 const rowsPerEvent = 5_000
 
 /** Fields without which a row asks for nothing: to drop one is no way out. */
-const essential = new Set(["model", "messages", "input"])
+const essential = new Set(["model", "messages", "input", "schema"])
 
 interface OpenShard {
   readonly id: string
   readonly wire: BlockWriter
   readonly rows: BlockWriter
   readonly finishHash: () => string
+  readonly rowsCrc32: () => number
   readonly first: Provider.WireRow
   readonly firstRow: number
   readonly maxRows: number
@@ -75,6 +88,8 @@ export class ShardBuilder {
   private readonly finished: Array<Shard> = []
   private readonly notices = new Set<string>()
   private readonly dropped = new Map<string, number>()
+  /** The models that were looked at already. */
+  private readonly models = new Set<string>()
   private readonly maxRows: number
   private readonly maxBytes: number
   private readonly maxInputs: number
@@ -94,13 +109,14 @@ export class ShardBuilder {
 
   /** Adds the next request; one that is asked for again says in which shard it was before. */
   add(request: Request, parent?: string): void {
-    const { provider, runTag, endpoint, tell } = this.options
+    const { answer, provider, runTag, endpoint, tell } = this.options
     const kept = this.withoutDropped(request)
-    const encoded = provider.encode(kept, WireId.make(runTag, request.row), endpoint)
+    const encoded = provider.encode(kept, WireId.make(runTag, request.row), endpoint, answer)
     if (Either.isLeft(encoded)) throw this.unsupported(request, encoded.left)
     const row = encoded.right
     if (this.options.onlyEndpoint && row.endpoint !== endpoint) throw this.otherEndpoint(request, row.endpoint)
     if (row.notice !== null) this.notice(row.notice)
+    this.checkModel(row.model, request)
     const shard = this.shardFor(row, request)
     shard.wire.text(row.text)
     shard.wire.text("\n")
@@ -112,13 +128,14 @@ export class ShardBuilder {
     shard.inputs += row.inputs
     shard.lastRow = request.row
     this.rows++
+    if (this.rows === this.options.tryRows) this.closeAll()
     if (this.rows % rowsPerEvent === 0) tell({ _tag: "RowsBuilt", rows: this.rows })
   }
 
   /** Finishes every shard; all of it is durable then. */
   finish(): BuiltShards {
     const { directory, disk, provider, tell } = this.options
-    for (const [group, shard] of this.open) this.close(group, shard)
+    this.closeAll()
     const located = { directory, id: "", provider: provider.name }
     disk.syncDirectory(NodePath.dirname(RunDirectory.rows(located)))
     disk.syncDirectory(NodePath.dirname(RunDirectory.batchInput(located)))
@@ -130,6 +147,10 @@ export class ShardBuilder {
     return { shards, rows: this.rows, notices: [...this.notices] }
   }
 
+  private closeAll(): void {
+    for (const [group, shard] of this.open) this.close(group, shard)
+  }
+
   /** Closes what is still open, after a failure. */
   abandon(): void {
     for (const shard of this.open.values()) {
@@ -137,6 +158,25 @@ export class ShardBuilder {
       shard.rows.abandon()
     }
     this.open.clear()
+  }
+
+  /** A name that is nearly a known one is a slip, which would cost every row that has it. */
+  private checkModel(model: string, request: Request): void {
+    if (this.options.allowUnknownModel || this.models.has(model)) return
+    const found = Model.builtIn.find(model)
+    if (found._tag === "Near") {
+      throw new InputError({
+        source: this.options.source,
+        line: request.line,
+        field: "model",
+        problem: `row ${request.row} (${
+          JSON.stringify(request.customId)
+        }) names the model ${model}, which is not known`,
+        remedy:
+          `Did you mean ${found.suggestion}? If ${model} is right, say so with --allow-unknown-model (in code: allowUnknownModel).`
+      })
+    }
+    this.models.add(model)
   }
 
   private notice(text: string): void {
@@ -195,6 +235,7 @@ export class ShardBuilder {
     const id = shardId(++this.opened)
     const located = { directory, id, provider: provider.name }
     const hash = createHash("sha256")
+    let rowsCrc32 = 0
     const wireHandle = disk.open(RunDirectory.batchInput(located), "write")
     const rowsHandle = this.openOr(RunDirectory.rows(located), () => wireHandle.close())
     return {
@@ -202,8 +243,11 @@ export class ShardBuilder {
       wire: new BlockWriter(wireHandle, bufferSize, (bytes) => {
         hash.update(bytes)
       }),
-      rows: new BlockWriter(rowsHandle, bufferSize),
+      rows: new BlockWriter(rowsHandle, bufferSize, (bytes) => {
+        rowsCrc32 = crc32(bytes, rowsCrc32)
+      }),
       finishHash: () => hash.digest("hex"),
+      rowsCrc32: () => rowsCrc32,
       first,
       firstRow,
       maxRows: this.rowsOfNext(),
@@ -241,9 +285,11 @@ export class ShardBuilder {
       rows: shard.count,
       bytes: shard.wire.position,
       sha256: shard.finishHash(),
+      rowsCrc32: shard.rowsCrc32(),
       firstRow: shard.firstRow,
       lastRow: shard.lastRow,
       attempt: this.options.attempt,
+      mode: shard.lastRow <= this.options.tryRows ? "sync" : this.options.mode,
       parents: [...shard.parents]
     })
     this.finished.push(finished)

@@ -1,17 +1,13 @@
 /**
- * The parts of all shards and attempts, merged into the results of the run; and, read back from them, the rows that a
- * retry can help.
+ * The parts of all shards and attempts, merged into the results of the run.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { isWithdrawn } from "../Batch.js"
+import { isAtProvider } from "../Batch.js"
 import { blockLoop } from "../internal/BlockLoop.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
-import { LineSplitter } from "../internal/Lines.js"
 import { addPartTallies, type PartFile, PartMerge } from "../internal/PartMerge.js"
-import { RowSet } from "../internal/RowSet.js"
-import { isJsonObject } from "../Request.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { RunRejected, ShardChanged } from "../RunError.js"
 import type { RunState, ShardState } from "../RunState.js"
@@ -58,7 +54,7 @@ export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows
   const parts = shards.map(({ shard, snapshot }): PartFile => ({
     path: RunDirectory.part(shard),
     shard,
-    batchId: snapshot === null || isWithdrawn(snapshot) ? null : snapshot.id
+    batchId: snapshot !== null && isAtProvider(snapshot) ? snapshot.id : null
   }))
   const results = RunDirectory.results(directory)
   const failures = RunDirectory.failures(directory)
@@ -91,46 +87,4 @@ export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows
     disk.syncDirectory(directory)
   })
   return tally
-})
-
-const longestLine = 1 << 28
-
-/** The rows of a finished run that a retry can help. */
-export const retryableRows = Effect.fn("Pipeline.retryableRows")(function*(
-  directory: string,
-  rows: number,
-  tally: Tally.Tally
-) {
-  const path = RunDirectory.failures(directory)
-  const found = new RowSet(1, rows)
-  const changed = (problem: string) =>
-    new RunRejected({
-      directory,
-      problem: `failures.jsonl is not as it was made: ${problem}`,
-      remedy: `Make it anew with: llm-batch normalize ${directory}`
-    })
-  const take = (line: Buffer, lineNumber: number) => {
-    const failure: unknown = JSON.parse(line.toString())
-    if (!isJsonObject(failure) || typeof failure.row !== "number") throw changed(`line ${lineNumber} is no failed row`)
-    if (failure.retryable === true) found.add(failure.row)
-  }
-  const splitter = new LineSplitter(longestLine, take, (lineNumber) => {
-    throw changed(`line ${lineNumber} is too long`)
-  })
-  const attempt = (work: () => void) =>
-    Effect.try({
-      try: work,
-      catch: (error) =>
-        error instanceof RunRejected
-          ? error
-          : error instanceof SyntaxError
-          ? changed("a line is not JSON")
-          : Disk.toDiskError("read", path, error)
-    })
-  yield* Stream.runForEach(Disk.readBlocks(path), (block) => attempt(() => splitter.push(block)))
-  yield* attempt(() => splitter.end())
-  if (found.size !== tally.retryable) {
-    return yield* changed(`it names ${found.size} rows for a retry where ${tally.retryable} were counted`)
-  }
-  return found
 })

@@ -10,7 +10,7 @@ import * as NodePath from "node:path"
 import { BuildOptions } from "../BuildOptions.js"
 import * as Disk from "../internal/Disk.js"
 import * as RunDirectory from "../RunDirectory.js"
-import { RunRejected } from "../RunError.js"
+import { DiskError, RunRejected } from "../RunError.js"
 import type { RunDescription, RunState } from "../RunState.js"
 import type { Source } from "../Source.js"
 
@@ -34,10 +34,12 @@ export const checkSpace = Effect.fn(function*(directory: string, inputBytes: num
   const free = yield* Disk.attempt("look for space at", directory, () => disk.freeBytes(directory))
   if (free >= needed) return
   const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6).toLocaleString("en")} MB`
-  return yield* new RunRejected({
-    directory,
-    problem: `a run of this input needs about ${megabytes(needed)} of disk, and ${megabytes(free)} are free`,
-    remedy: "Free some space, or name a directory on another disk with --run-dir."
+  return yield* new DiskError({
+    operation: "hold the run",
+    path: directory,
+    code: "ENOSPC",
+    detail: `a run of this input needs about ${megabytes(needed)}, and ${megabytes(free)} are free; `
+      + "--run-dir can name a directory on another disk"
   })
 })
 
@@ -108,5 +110,6 @@ export const checkSame = Effect.fn(function*(state: RunState, source: Source, de
   if (encodeOptions(run.options) !== encodeOptions(description.options)) {
     return yield* differs("other options: its config.yaml has them")
   }
+  if (run.mode !== description.mode) return yield* differs(`another mode (${run.mode})`)
   if (!(yield* isSameInput(state, source))) return yield* differs(`another input (${run.input.name})`)
 })

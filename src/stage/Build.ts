@@ -11,18 +11,21 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
+import * as AnswerSchema from "../AnswerSchema.js"
 import type { BuildOptions } from "../BuildOptions.js"
 import { InputError } from "../InputError.js"
 import { blockLoop } from "../internal/BlockLoop.js"
 import * as Disk from "../internal/Disk.js"
 import * as DuplicateIds from "../internal/DuplicateIds.js"
-import { LineSplitter } from "../internal/Lines.js"
+import { InputRows } from "../internal/InputRows.js"
 import * as RowRecord from "../internal/RowRecord.js"
 import { ShardBuilder } from "../internal/ShardBuilder.js"
+import type { ShardMode } from "../Mode.js"
 import * as ProviderContract from "../Provider.js"
+import type { Request } from "../Request.js"
 import * as RowReader from "../RowReader.js"
 import * as RunDirectory from "../RunDirectory.js"
-import { type DiskError, ShardChanged } from "../RunError.js"
+import { type DiskError, RunRejected, ShardChanged } from "../RunError.js"
 import { type Listener, Progress } from "../RunEvent.js"
 import { Shard } from "../Shard.js"
 import type { Source } from "../Source.js"
@@ -72,17 +75,17 @@ export interface Service {
 
   /**
    * Builds further shards of rows that were asked before, out of what the run directory keeps of them. The new shards
-   * name those that they come from as their parents.
+   * name those that they come from as their parents. No rows give no shards.
    */
   readonly rebuild: (
     again: Rebuild,
     location: RunLocation,
     options: BuildOptions
-  ) => Effect.Effect<ReadonlyArray<Shard>, InputError | ShardChanged | DiskError>
+  ) => Effect.Effect<ReadonlyArray<Shard>, InputError | RunRejected | ShardChanged | DiskError>
 }
 
 /**
- * Which rows are asked again.
+ * Which rows are asked again, and what is asked.
  *
  * @since 0.1.0
  * @category models
@@ -90,10 +93,16 @@ export interface Service {
 export interface Rebuild {
   /** All shards that the run has. */
   readonly shards: ReadonlyArray<Shard>
+  /** How many rows the run has. */
+  readonly rows: number
   /** Whether a row of the input is asked again. Called for each row in turn. */
   readonly selects: (row: number) => boolean
+  /** What to ask this time, from what was asked first; `undefined` for nothing. Called for each row that is selected. */
+  readonly revise: (request: Request) => Request | undefined
   /** 2 for the first time that rows are asked again. */
   readonly attempt: number
+  /** Through which API they are asked. */
+  readonly mode: ShardMode
 }
 
 /**
@@ -106,9 +115,6 @@ export class Build extends Context.Tag("llm-batch/stage/Build")<Build, Service>(
 
 /** Thrown by the row path when enough rows are built; never seen outside. */
 const enough = new Error("Enough rows are built")
-
-/** Longer than any record that `build` writes: a row, its columns and its id. */
-const longestRecord = 1 << 30
 
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
@@ -124,15 +130,20 @@ const make = Effect.gen(function*() {
   /** Where rows go that do not say so themselves. */
   const endpointOf = (options: BuildOptions) => options.endpoint ?? provider.endpoints[0]
 
-  const openBuilder = Effect.fn(function*({ attempt: count, location, name, options, shardsBefore, tell }: {
+  const openBuilder = Effect.fn(function*({ attempt: count, location, mode, name, options, shardsBefore, tell }: {
     readonly name: string
     readonly location: RunLocation
     readonly options: BuildOptions
     readonly attempt: number
+    readonly mode: ShardMode
     readonly shardsBefore: number
     readonly tell: Listener["tell"]
   }) {
     const { directory, runTag } = location
+    const { answerName, answerSchema } = options
+    const answer = answerSchema === undefined
+      ? undefined
+      : yield* AnswerSchema.fromJson(answerSchema, { name: answerName, source: "the schema of answers" })
     return yield* Effect.acquireRelease(
       attempt(directory, () =>
         new ShardBuilder({
@@ -145,8 +156,12 @@ const make = Effect.gen(function*() {
           endpoint: endpointOf(options),
           onlyEndpoint: options.endpoint !== undefined,
           drop: options.drop,
+          allowUnknownModel: options.allowUnknownModel,
+          answer: answer?.format,
           shardsBefore,
           attempt: count,
+          mode,
+          tryRows: count === 1 ? options.tryRows ?? 0 : 0,
           shardRows: options.shardRows ?? null,
           shardBytes: options.shardBytes ?? null
         })),
@@ -159,7 +174,15 @@ const make = Effect.gen(function*() {
     const limit = options.limitItems ?? Number.POSITIVE_INFINITY
 
     const { tell } = yield* Progress
-    const builder = yield* openBuilder({ name: source.name, location, options, attempt: 1, shardsBefore: 0, tell })
+    const builder = yield* openBuilder({
+      name: source.name,
+      location,
+      options,
+      attempt: 1,
+      mode: "batch",
+      shardsBefore: 0,
+      tell
+    })
     const ids = yield* Effect.acquireRelease(
       attempt(directory, () => DuplicateIds.make(`${directory}/ids.tmp`, disk)),
       (ids) => Effect.sync(() => ids.close())
@@ -237,37 +260,39 @@ const make = Effect.gen(function*() {
       location,
       options,
       attempt: again.attempt,
+      mode: again.mode,
       shardsBefore: again.shards.length,
       // The rows of the run are as many as before.
       tell: (event) => {
         if (event._tag === "ShardBuilt") tell(event)
       }
     })
-    // Every row was asked once in a shard of the first attempt; its request is kept there.
-    for (const shard of again.shards.filter((shard) => shard.attempt === 1)) {
-      const path = RunDirectory.rows(shard)
-      const splitter = new LineSplitter(longestRecord, (line, lineNumber) => {
-        const head = RowRecord.decodeHead(line)
-        if (head !== undefined && !again.selects(head.row)) return
-        const request = RowRecord.decode(line)
-        if (request === undefined) {
-          throw new ShardChanged({ path, shard: shard.id, problem: `line ${lineNumber} is not the record of a row` })
-        }
-        builder.add(request, shard.id)
-      }, (lineNumber) => {
-        throw new ShardChanged({ path, shard: shard.id, problem: `line ${lineNumber} is too long` })
-      })
-      const attemptHere = (work: () => void) =>
-        Effect.try({
-          try: work,
-          catch: (error) =>
-            error instanceof InputError || error instanceof ShardChanged
-              ? error
-              : Disk.toDiskError("build shards", directory, error)
+    const input = yield* Effect.acquireRelease(
+      Effect.sync(() => new InputRows(disk, directory, again.shards)),
+      (input) => Effect.sync(() => input.close())
+    )
+    let row = 0
+    const toError = (error: unknown) =>
+      error instanceof InputError || error instanceof ShardChanged || error instanceof RunRejected
+        ? error
+        : Disk.toDiskError("build shards", directory, error)
+    yield* blockLoop(() => {
+      if (row === again.rows) return false
+      row++
+      const { line, shard } = input.next()
+      if (!again.selects(row)) return true
+      const request = RowRecord.decode(line)
+      if (request === undefined) {
+        throw new ShardChanged({
+          path: RunDirectory.rows(shard),
+          shard: shard.id,
+          problem: `the record of row ${row} is no request`
         })
-      yield* Stream.runForEach(Disk.readBlocks(path), (block) => attemptHere(() => splitter.push(block)))
-      yield* attemptHere(() => splitter.end())
-    }
+      }
+      const revised = again.revise(request)
+      if (revised !== undefined) builder.add(revised, shard.id)
+      return true
+    }, toError)
     return (yield* attempt(directory, () => builder.finish())).shards
   }, Effect.scoped)
 

@@ -1,8 +1,7 @@
 /**
- * The input's own columns, row by row in input order, out of the `rows/` files of all shards side by side: shards of
- * several models interleave. Memory holds a block of each file that covers the current row.
+ * What the run directory keeps of the input, row by row in input order, out of the `rows/` files of all shards side by
+ * side: shards of several models interleave. Memory holds a block of each file that covers the current row.
  */
-import type { JsonObject } from "../Request.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { ShardChanged } from "../RunError.js"
 import type { Shard } from "../Shard.js"
@@ -18,7 +17,7 @@ class ShardRows {
   /** The record that comes next, and its row; `undefined` after the last. */
   current: { readonly row: number; readonly line: Buffer } | undefined
 
-  constructor(disk: Disk.Service, private readonly shard: Shard) {
+  constructor(disk: Disk.Service, readonly shard: Shard) {
     this.lines = new LineReader(disk, RunDirectory.rows(shard), longestLine, (line) => {
       throw this.changed(`line ${line} is too long`)
     })
@@ -41,8 +40,8 @@ class ShardRows {
   }
 }
 
-/** The columns of each row. Its methods throw `ShardChanged`, or what the disk throws. */
-export class InputColumns {
+/** The record of each row. Its methods throw `ShardChanged`, or what the disk throws. */
+export class InputRows {
   private readonly waiting: Array<Shard>
   private active: Array<ShardRows> = []
   private row = 0
@@ -54,8 +53,8 @@ export class InputColumns {
       .toSorted((one, other) => one.firstRow - other.firstRow)
   }
 
-  /** The columns of the next row; none where the row was nothing but a request. */
-  next(): JsonObject {
+  /** The record of the next row, for `RowRecord` to decode, and the shard in which it was asked first. */
+  next(): { readonly line: Buffer; readonly shard: Shard } {
     const row = ++this.row
     for (let shard = this.waiting[0]; shard !== undefined && shard.firstRow <= row; shard = this.waiting[0]) {
       this.waiting.shift()
@@ -69,13 +68,13 @@ export class InputColumns {
         problem: `no file holds the record of row ${row}`
       })
     }
-    const columns = RowRecord.decodeColumns(records.current.line)
+    const { current: { line }, shard } = records
     records.advance()
     if (records.current === undefined) {
       records.close()
       this.active = this.active.filter((one) => one !== records)
     }
-    return columns
+    return { line, shard }
   }
 
   /** Closes what is still open. */
