@@ -10,11 +10,23 @@
 /**
  * @since 0.1.0
  */
+export * as AnswerCheck from "./AnswerCheck.js"
+/**
+ * @since 0.1.0
+ */
 export * as Answers from "./Answers.js"
 /**
  * @since 0.1.0
  */
+export * as AnswerSchema from "./AnswerSchema.js"
+/**
+ * @since 0.1.0
+ */
 export * as Anthropic from "./provider/Anthropic.js"
+/**
+ * @since 0.1.0
+ */
+export * as Ask from "./stage/Ask.js"
 /**
  * @since 0.1.0
  */
@@ -38,11 +50,31 @@ export * as ChatCompletion from "./ChatCompletion.js"
 /**
  * @since 0.1.0
  */
+export * as Classify from "./job/Classify.js"
+/**
+ * @since 0.1.0
+ */
+export * as Cost from "./Cost.js"
+/**
+ * @since 0.1.0
+ */
+export * as Estimate from "./Estimate.js"
+/**
+ * @since 0.1.0
+ */
+export * as Evaluate from "./job/Evaluate.js"
+/**
+ * @since 0.1.0
+ */
 export * as Fetch from "./stage/Fetch.js"
 /**
  * @since 0.1.0
  */
 export * as InputError from "./InputError.js"
+/**
+ * @since 0.1.0
+ */
+export * as Job from "./job/Job.js"
 /**
  * @since 0.1.0
  */
@@ -54,7 +86,23 @@ export * as Manifest from "./Manifest.js"
 /**
  * @since 0.1.0
  */
+export * as Mode from "./Mode.js"
+/**
+ * @since 0.1.0
+ */
+export * as Model from "./Model.js"
+/**
+ * @since 0.1.0
+ */
 export * as Normalize from "./stage/Normalize.js"
+/**
+ * @since 0.1.0
+ */
+export { batch, batchStream } from "./OneCall.js"
+/**
+ * @since 0.1.0
+ */
+export * as OneCall from "./OneCall.js"
 /**
  * @since 0.1.0
  */
@@ -142,6 +190,10 @@ export * as SubmitError from "./SubmitError.js"
 /**
  * @since 0.1.0
  */
+export * as Survey from "./Survey.js"
+/**
+ * @since 0.1.0
+ */
 export * as Tally from "./Tally.js"
 /**
  * @since 0.1.0
@@ -151,6 +203,14 @@ export * as Template from "./Template.js"
  * @since 0.1.0
  */
 export * as TestProvider from "./TestProvider.js"
+/**
+ * @since 0.1.0
+ */
+export * as TokenCount from "./TokenCount.js"
+/**
+ * @since 0.1.0
+ */
+export * as Translate from "./job/Translate.js"
 /**
  * @since 0.1.0
  */
