@@ -1,6 +1,7 @@
 /**
  * Users of the earlier evaluation runner switch without changing their downstream parser: results of every provider and
- * endpoint, read the way that parser reads them, give the right ids, texts and token columns. Over real sockets.
+ * endpoint, read the way that parser reads them, give the right ids, texts and token columns; and the predictions that
+ * are made of them are those that it would write. Over real sockets.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -14,10 +15,11 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { Emulator, layer as emulator } from "../src/emulator/Emulator.js"
+import * as Evaluate from "../src/job/Evaluate.js"
 import * as Pipeline from "../src/Pipeline.js"
 import * as Source from "../src/Source.js"
 import * as Poll from "../src/stage/Poll.js"
-import { parse } from "./HeritageParser.js"
+import { parse, readCsv, toCsv } from "./HeritageParser.js"
 
 const items = ["gsm8k|q1|plain|0.7|0|open", "gsm8k|q1|plain|0.7|1|open", "gsm8k|q2|cot|0.0|0|closed"]
 
@@ -60,14 +62,22 @@ describe("the ancestors' parser reads", () => {
           Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "llm-batch-heritage-"))),
           (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true }))
         )
-        const { results } = yield* Effect.flatMap(Pipeline.Pipeline, (pipeline) =>
-          pipeline.run(Source.fromText("items.jsonl", `${rows.join("\n")}\n`), {
+        const job = yield* Evaluate.make(
+          new Evaluate.EvaluateOptions({ input: "items.jsonl", models: [model] }),
+          Source.fromText("items.jsonl", `${rows.join("\n")}\n`)
+        )
+        const report = yield* Effect.flatMap(Pipeline.Pipeline, (pipeline) =>
+          pipeline.run(job.source, {
             directory: Path.join(directory, "run"),
-            defaults: new RequestDefaults({ model }),
+            defaults: new RequestDefaults(job.build.defaults ?? {}),
             endpoint
           })).pipe(Effect.provide(Layer.provide(hurried, provider(openAiBaseUrl, anthropicBaseUrl))))
+        const { files } = yield* job.conclude(report)
 
-        const parsed = parse(Fs.readFileSync(results, "utf8"))
+        const parsed = parse(Fs.readFileSync(report.results, "utf8"))
+        const predictions = Fs.readFileSync(files[0] ?? "", "utf8")
+        assert.strictEqual(predictions, toCsv(parsed))
+        assert.deepStrictEqual(readCsv(predictions), parsed)
         assert.deepStrictEqual(parsed.map((row) => [row.custom_id, row.response_text, row.finish_reason]), [
           ["gsm8k|q1|plain|0.7|0|open", "answer to question 1", "stop"],
           ["gsm8k|q1|plain|0.7|1|open", "answer to question 2", "stop"],
@@ -78,7 +88,7 @@ describe("the ancestors' parser reads", () => {
           [
             ["gsm8k", "q1", "plain", "0.7", "0", "open"],
             ["gsm8k", "q1", "plain", "0.7", "1", "open"],
-            ["gsm8k", "q2", "cot", "0", "0", "closed"]
+            ["gsm8k", "q2", "cot", "0.0", "0", "closed"]
           ]
         )
         for (const row of parsed) {
@@ -89,8 +99,7 @@ describe("the ancestors' parser reads", () => {
         }
       }).pipe(Effect.provide(emulator({
         timeScale: 10_000,
-        answer: ({ prompt }) =>
-          `answer to ${prompt}`
+        answer: ({ prompt }) => `answer to ${prompt}`
       }))))
   }
 })
