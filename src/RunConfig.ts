@@ -25,10 +25,12 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from "yaml"
 import { InputError } from "./InputError.js"
+import * as JobSettings from "./internal/JobSettings.js"
 import { nearestName } from "./internal/NearestName.js"
 import { describe } from "./internal/RowErrors.js"
-import { isJsonObject, type Thinking } from "./Request.js"
-import type { RunDescription } from "./RunState.js"
+import * as Mode from "./Mode.js"
+import { isJsonObject, Thinking } from "./Request.js"
+import type { JobDescription, RunDescription } from "./RunState.js"
 import { Step } from "./Step.js"
 
 /** What a setting takes, after "must be": the description of its schema. */
@@ -71,6 +73,29 @@ const CommaList = Schema.Union(
   }),
   Schema.Array(Text)
 ).annotations(taking("names with commas between them, or a list of names"))
+
+/** Numbers with commas between them, a list of them, or one. */
+const Temperatures = Schema.Union(
+  Schema.transform(Schema.String, Schema.Array(Schema.Number.pipe(Schema.between(0, 2))), {
+    strict: true,
+    decode: (text) => text.split(",").map((number) => number.trim() === "" ? Number.NaN : Number(number)),
+    encode: (numbers) => numbers.join(",")
+  }),
+  Schema.transform(Schema.Number, Schema.Array(Schema.Number.pipe(Schema.between(0, 2))), {
+    strict: true,
+    decode: (number) => [number],
+    encode: (numbers) => numbers[0] ?? 0
+  }),
+  Schema.Array(Schema.Number.pipe(Schema.between(0, 2)))
+).annotations(taking("numbers from 0 to 2 with commas between them, or a list of them"))
+
+const Conditions = Schema.Record({
+  key: Schema.String,
+  value: Schema.Struct({
+    prompt: Schema.optionalWith(Text, { exact: true }),
+    system: Schema.optionalWith(Text, { exact: true })
+  })
+}).annotations(taking("names with a prompt and a system message each, either of which may be left out"))
 
 const Variables = Schema.Record({
   key: Schema.String,
@@ -138,7 +163,22 @@ export const fields = {
   /** The names of the columns, for CSV and TSV without a header line. */
   columns: CommaList,
   provider: Text,
-  mode: choice("batch"),
+  /** Through which API rows are asked. */
+  mode: choice(...Mode.Mode.literals),
+  /** Above how many rows `mode: auto` takes the batch API. */
+  batch_threshold: Schema.Int.pipe(Schema.nonNegative()).annotations(taking("a whole number")),
+  /** The same as `mode: batch`. */
+  use_batch_api: Schema.Boolean.annotations(taking("true or false")),
+  /** So many rows are asked at once, before the rest is sent. */
+  try: count(1_000),
+  /** Rows that no batch answers in time are asked through the synchronous API. */
+  finish: choice("sync"),
+  /** How long after its beginning a run waits for batches before it is finished. */
+  deadline: duration(0),
+  /** The most requests of the synchronous API at a time. */
+  max_concurrent_requests: count(1_000),
+  requests_per_minute: count(),
+  tokens_per_minute: count(),
   /** A path, or `responses`, `chat`, `embeddings`, `messages` for short. */
   endpoint: Text,
   model: Text,
@@ -156,6 +196,10 @@ export const fields = {
   response_format: Schema.Union(JsonObject, Text).annotations(
     taking("json_object, the path of a JSON file, or the format itself")
   ),
+  /** The JSON Schema that every answer must satisfy, or the path of a JSON file that holds it. */
+  schema: Schema.Union(JsonObject, Text).annotations(taking("the path of a JSON file, or the JSON Schema itself")),
+  /** How many times an answer that does not fit is sent back to be put right. */
+  repair: Schema.Int.pipe(Schema.between(0, 10)).annotations(taking("a whole number from 0 to 10")),
   /** The list itself, or the path of a JSON file that holds it. */
   tools: Schema.Union(Schema.Array(JsonObject), Text).annotations(
     taking("the path of a JSON file, or the list of tools itself")
@@ -165,6 +209,10 @@ export const fields = {
   id_column: Text,
   /** Values for template variables that no column has. */
   var: Variables,
+  /** The name of a model is right, though it is nearly that of a known one. */
+  allow_unknown_model: Schema.Boolean.annotations(taking("true or false")),
+  /** A file that corrects the catalogue of models, and adds to it. */
+  models_file: Text,
   drop: Texts,
   limit_items: count(),
   run_dir: Text,
@@ -181,6 +229,38 @@ export const fields = {
   retries: Schema.Int.pipe(Schema.between(0, 10)).annotations(taking("a whole number from 0 to 10")),
   /** The key is another one than the run began with, of the same account. */
   accept_new_key: Schema.Boolean.annotations(taking("true or false")),
+  /** A ready-made job; the settings below are those of jobs. */
+  job: choice("eval", "translate", "classify"),
+  /** eval: the models that are compared; `model` alone by default. */
+  models: CommaList,
+  /** eval: the temperatures at which each item is asked. */
+  temps: Temperatures,
+  /** eval: how many times each item is asked in the same way. */
+  samples: count(10_000),
+  /** eval: ways to ask by name, with a `prompt` and a `system` each. */
+  conditions: Conditions,
+  dataset: Text,
+  type: Text,
+  /** eval: the column with the right answer. */
+  answer_column: Text,
+  /** translate: the language to translate to. */
+  target_lang: Text,
+  source_lang: Text,
+  /** translate: what a translator should know. */
+  context: Schema.String.annotations(taking("a text")),
+  /** translate: how many texts a request holds. */
+  batch_size: count(1_000),
+  /** translate: the file of translations that are not asked for again. */
+  memory: Text,
+  /** translate: a translated file whose texts are taken over. */
+  existing: Text,
+  /** classify: what a row may be. */
+  labels: CommaList,
+  text_column: Text,
+  /** classify: what is to be decided, and how. */
+  instructions: Schema.String.annotations(taking("a text")),
+  /** classify: the column with the true label. */
+  label_column: Text,
   only_step: choice(...Step.literals),
   from_step: choice(...Step.literals),
   to_step: choice(...Step.literals),
@@ -332,6 +412,23 @@ const formatThinking = (thinking: Thinking | undefined) => {
   return thinking.type === "enabled" ? thinking.budget_tokens : thinking.type === "disabled" ? "off" : "adaptive"
 }
 
+/** The settings that make a job again; what it makes of its own options is not repeated beside them. */
+const withJob = (
+  settings: { readonly [K in Key]?: unknown },
+  { name, options }: JobDescription
+): { readonly [setting: string]: unknown } => ({
+  ...Object.fromEntries(Object.entries(settings).filter(([key]) => !JobSettings.isOwn(name, key))),
+  job: name,
+  ...Object.fromEntries(
+    Object.entries(options).map(([option, value]) => [
+      JobSettings.keyOf(option),
+      option === "thinking" && isThinking(value) ? formatThinking(value) : value
+    ])
+  )
+})
+
+const isThinking = Schema.is(Thinking)
+
 /**
  * The configuration that makes the same run again, as the text of a YAML file. It holds no secrets: keys come from the
  * environment.
@@ -339,13 +436,20 @@ const formatThinking = (thinking: Thinking | undefined) => {
  * @since 0.1.0
  * @category destructors
  */
-export const format = ({ input, options, provider, retries, runId }: RunDescription): string => {
+export const format = (
+  { batchThreshold, finish, input, job, mode, options, provider, repair, retries, runId }: RunDescription
+): string => {
   const { defaults } = options
+  const deadline = finish?.deadlineMillis ?? null
+  // A job has defaults of its own: with one, they are all said.
+  const usual = job === null ? { mode: "batch", rounds: 0 } : undefined
   const settings = {
     input: input.path ?? undefined,
     input_format: input.format,
     columns: input.columns ?? undefined,
     provider,
+    mode: mode === usual?.mode ? undefined : mode,
+    batch_threshold: mode === "auto" ? batchThreshold : undefined,
     endpoint: options.endpoint,
     model: defaults.model,
     system: defaults.system,
@@ -361,13 +465,20 @@ export const format = ({ input, options, provider, retries, runId }: RunDescript
     prompt: options.prompt,
     id_column: options.idColumn,
     var: Object.keys(options.variables).length === 0 ? undefined : options.variables,
+    allow_unknown_model: options.allowUnknownModel ? true : undefined,
     drop: options.drop.length === 0 ? undefined : options.drop,
     limit_items: options.limitItems,
     shard_rows: options.shardRows,
     shard_bytes: options.shardBytes,
-    retries: retries === 0 ? undefined : retries
+    schema: options.answerSchema,
+    try: options.tryRows,
+    retries: retries === usual?.rounds ? undefined : retries,
+    repair: repair === usual?.rounds ? undefined : repair,
+    finish: finish === null ? undefined : "sync",
+    deadline: deadline === null ? undefined : formatDuration(Duration.millis(deadline))
   } satisfies { readonly [K in Key]?: unknown }
-  const origin = input.path === null ? ` Its rows came from ${input.name}.` : ""
+  const made = job === null ? settings : withJob(settings, job)
+  const origin = input.path === null && job === null ? ` Its rows came from ${input.name}.` : ""
   return `# The configuration of run ${runId}: llm-batch run --config makes the same run again.${origin}\n`
-    + stringify(settings)
+    + stringify(made)
 }

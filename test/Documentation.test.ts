@@ -20,7 +20,7 @@ const sources = Fs.readdirSync(Path.join(root, "src"), { recursive: true, encodi
   .toSorted()
 
 describe("the README's programs", () => {
-  for (const name of ["pipeline.ts", "wrapped-stage.ts", "expiry.test.ts"]) {
+  for (const name of ["pipeline.ts", "wrapped-stage.ts", "batch.ts", "promise.ts", "steps.ts", "expiry.test.ts"]) {
     it(`shows examples/${name} as it is`, () => {
       const program = Fs.readFileSync(Path.join(root, "examples", name), "utf8")
       assert.include(fenced(readme), program)

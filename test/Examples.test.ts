@@ -23,7 +23,7 @@ const workingDirectory = Effect.acquireRelease(
 )
 
 /** Builds an example beside the project's packages, with `llm-batch` as users get it, and runs it. */
-const run = (name: string, cwd: string, baseUrl: string) =>
+const run = (name: string, cwd: string, baseUrl: string | undefined) =>
   Effect.promise(async () => {
     const outfile = Path.join(root, "node_modules", ".cache", "llm-batch-programs", `${name}.mjs`)
     await build({
@@ -33,14 +33,23 @@ const run = (name: string, cwd: string, baseUrl: string) =>
       format: "esm",
       platform: "node",
       packages: "external",
-      alias: { "llm-batch": Path.join(root, "dist", "index.js") },
+      alias: {
+        "llm-batch/PlainPromise": Path.join(root, "dist", "PlainPromise.js"),
+        "llm-batch": Path.join(root, "dist", "index.js")
+      },
       logLevel: "silent"
     })
     return await new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>((resolve) => {
       execFile(
         process.execPath,
         [outfile],
-        { cwd, env: { PATH: process.env["PATH"], OPENAI_API_KEY: "key", OPENAI_BASE_URL: baseUrl } },
+        {
+          cwd,
+          env: {
+            PATH: process.env["PATH"],
+            ...(baseUrl === undefined ? {} : { OPENAI_API_KEY: "key", OPENAI_BASE_URL: baseUrl })
+          }
+        },
         (error, stdout, stderr) => resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr })
       )
     })
@@ -68,4 +77,45 @@ describe("the README's programs", () => {
         layer({ timeScale: 3600, faults: new FaultPlan({ expireBatches: 1, expireBatchesAnswered: 0 }) })
       )
     ))
+
+  it.scopedLive("give typed answers in one call", () =>
+    Effect.gen(function*() {
+      const { openAiBaseUrl } = yield* Emulator
+      const directory = yield* workingDirectory
+      const { code, stderr, stdout } = yield* run("batch", directory, openAiBaseUrl)
+      assert.strictEqual(code, 0, stderr)
+      assert.match(stdout, /^(?:spam|ham)\n(?:spam|ham)\n$/)
+    }).pipe(Effect.provide(layer({ timeScale: 3600 }))))
+
+  it.scopedLive("give them as a promise, with the key from .env", () =>
+    Effect.gen(function*() {
+      const { openAiBaseUrl } = yield* Emulator
+      const directory = yield* workingDirectory
+      Fs.writeFileSync(Path.join(directory, ".env"), `OPENAI_API_KEY=key\nOPENAI_BASE_URL=${openAiBaseUrl}\n`)
+      const { code, stderr, stdout } = yield* run("promise", directory, undefined)
+      assert.strictEqual(code, 0, stderr)
+      assert.match(stdout, /^(?:spam|ham)\n(?:spam|ham)\n$/)
+    }).pipe(Effect.provide(layer({ timeScale: 3600 }))))
+
+  it.scopedLive("feed one step on another's answers, and go on when they are started again", () =>
+    Effect.gen(function*() {
+      const { books, openAiBaseUrl } = yield* Emulator
+      const directory = yield* workingDirectory
+      const first = yield* run("steps", directory, openAiBaseUrl)
+      assert.strictEqual(first.code, 0, first.stderr)
+      assert.strictEqual(first.stdout, "3 judged, 2 written anew\n")
+      const batches = (yield* books).batches.length
+      assert.strictEqual(batches, 3)
+      const second = yield* run("steps", directory, openAiBaseUrl)
+      assert.deepStrictEqual([second.code, second.stdout], [0, first.stdout])
+      assert.strictEqual((yield* books).batches.length, batches)
+    }).pipe(Effect.provide(layer({
+      timeScale: 3600,
+      answer: ({ prompt }) =>
+        prompt.startsWith("Is this a good answer?")
+          ? JSON.stringify({ verdict: prompt.includes("two") ? "good" : "bad", reason: "so it seems" })
+          : prompt === "What is 1 + 1?"
+          ? "two"
+          : "a number"
+    }))))
 })

@@ -58,7 +58,8 @@ const importAll = (names: ReadonlyArray<string>): Readonly<Record<string, string
 }
 
 const isPrivate = (module: string) =>
-  /^(?:bin|cli|internal|ledger|pipeline)(?:\/|$)/.test(module)
+  /^(?:bin|cli|internal|ledger|model|pipeline)(?:\/|$)/.test(module)
+  || /^job\/(?!(?:Classify|Evaluate|Job|Translate)$)/.test(module)
   || /^provider\/(?!(?:Anthropic|OpenAi)$)/.test(module)
   || /^emulator\/(?!(?:Books|Emulator|FaultPlan|Options)$)/.test(module)
 

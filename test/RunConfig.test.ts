@@ -58,7 +58,7 @@ describe("RunConfig.decode", () => {
     ["max_wait: 31d", `eval.yaml:1:1: max_wait: found the string "31d". ${time}`],
     ["retries: 11", "eval.yaml:1:1: retries: found the number 11. It must be a whole number from 0 to 10."],
     ["retries: 0.5", "eval.yaml:1:1: retries: found the number 0.5. It must be a whole number from 0 to 10."],
-    ["mode: sync", "eval.yaml:1:1: mode: found the string \"sync\". It must be batch."],
+    ["mode: soon", "eval.yaml:1:1: mode: found the string \"soon\". It must be one of batch, sync, auto."],
     ["dry_run: maybe", "eval.yaml:1:1: dry_run: found the string \"maybe\". It must be true or false."],
     [
       "run_id: ../x",
@@ -140,6 +140,26 @@ describe("RunConfig.format", () => {
       shard_rows: 2,
       retries: 3
     })
+  })
+
+  it("says of a job what it would take otherwise, since a job has defaults of its own", () => {
+    const job = { name: "translate", options: { input: "/data/en.json", targetLanguage: "fr", batchSize: 10 } }
+    const made = (mode: "auto" | "batch", rounds: number) =>
+      decoded(RunConfig.format(
+        new RunDescription({ ...description(new BuildOptions({})), mode, retries: rounds, repair: rounds, job })
+      ))
+    assert.deepStrictEqual(made("batch", 0), {
+      provider: "anthropic",
+      mode: "batch",
+      retries: 0,
+      repair: 0,
+      job: "translate",
+      input: "/data/en.json",
+      target_lang: "fr",
+      batch_size: 10
+    })
+    const auto = made("auto", 2)
+    assert.deepStrictEqual([auto.mode, auto.batch_threshold, auto.retries, auto.repair], ["auto", 100, 2, 2])
   })
 
   it("leaves out what nobody set", () => {

@@ -6,24 +6,27 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as NodePath from "node:path"
-import * as NodeReadline from "node:readline"
 import * as Answers from "../Answers.js"
 import * as CancelMark from "../internal/CancelMark.js"
+import type { JobOfRun } from "../job/Job.js"
 import * as Ledger from "../Ledger.js"
 import * as Manifest from "../Manifest.js"
-import { Pipeline, type RunReport } from "../Pipeline.js"
+import { Pipeline, type PipelineError, type RunReport } from "../Pipeline.js"
 import type { RunConfig } from "../RunConfig.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { Progress } from "../RunEvent.js"
 import type { RunState } from "../RunState.js"
 import * as Step from "../Step.js"
+import * as Concluding from "./Concluding.js"
 import * as Display from "./Display.js"
 import { Ending, exitCode } from "./Ending.js"
+import * as Estimating from "./Estimating.js"
 import * as Failure from "./Failure.js"
 import { Output } from "./Output.js"
 import * as Report from "./Report.js"
 import * as Settings from "./Settings.js"
 import * as Summary from "./Summary.js"
+import * as Tried from "./Tried.js"
 
 /** Shows what happens in a run while it happens. */
 export const displayed = <A, E, R>(effect: Effect.Effect<A, E, R>, json: boolean, run?: RunState) =>
@@ -35,37 +38,37 @@ export const displayed = <A, E, R>(effect: Effect.Effect<A, E, R>, json: boolean
     })
   )
 
-/** Asks a question that is answered by y or n, on standard error. No answer is no. */
-export const confirm = (question: string): Effect.Effect<boolean> =>
-  Effect.async<boolean>((resume) => {
-    const lines = NodeReadline.createInterface({ input: process.stdin, output: process.stderr, terminal: false })
-    let answered = false
-    const answer = (yes: boolean) => {
-      if (answered) return
-      answered = true
-      lines.close()
-      resume(Effect.succeed(yes))
-    }
-    lines.on("line", (line) => answer(/^\s*y(?:es)?\s*$/i.test(line)))
-    lines.on("close", () => answer(false))
-    process.stderr.write(`${question} [y/N] `)
-    return Effect.sync(() => lines.close())
-  })
-
 /** Whether nobody is to be asked before something is paid for, or nobody is there. */
 const isSilent = Effect.fn(function*({ json, replay_dir, yes }: RunConfig) {
   const { interactive } = yield* Output
   return !interactive || yes === true || json === true || replay_dir !== undefined
 })
 
-/** Asks before batches are made of what was built. */
-const confirmSending = Effect.fn(function*(state: RunState, settings: RunConfig, steps: Step.Steps) {
+/** Tells what is about to be sent, and what it will cost. A disk that cannot be read keeps nothing from being sent. */
+const tellCost = Effect.fn(function*(state: RunState, settings: RunConfig, inOneLine: boolean) {
   const { say } = yield* Output
-  const unsent = Report.unsent(state)
-  if ((yield* isSilent(settings)) || unsent.length === 0 || !Step.includes(steps, "submit")) return
+  if (!inOneLine) yield* say(Report.summary(state))
+  const forecast = yield* Estimating.ofShards(Report.unsent(state).map(({ shard }) => shard), settings).pipe(
+    Effect.catchTag("DiskError", ({ message }) => Effect.as(say(`note: the cost is not estimated: ${message}`), null))
+  )
+  if (forecast === null) return
+  yield* say(inOneLine ? `Estimate: ${Estimating.sentence(forecast)}` : Estimating.table(forecast))
+  for (const warning of forecast.warnings) yield* say(`warning: ${warning}`)
+})
+
+/** Tells what it will cost, and asks, before batches are made of what was built. */
+const confirmSending = Effect.fn(function*(state: RunState, settings: RunConfig, steps: Step.Steps) {
+  const { confirm, say } = yield* Output
+  // Who does not wait for answers has no row asked for one by one.
+  const unsent = Report.unsent(state).filter(({ shard }) => shard.mode === "batch" || Step.includes(steps, "fetch"))
+  if (unsent.length === 0 || !Step.includes(steps, "submit") || settings.replay_dir !== undefined) return
   if (yield* CancelMark.isSet(state.directory)) return
-  yield* say(Report.summary(state))
-  if (yield* confirm(`Send ${Report.count(unsent.length, "batch", "batches")} to ${state.run.provider}?`)) return
+  const silent = yield* isSilent(settings)
+  if (settings.json !== true) yield* tellCost(state, settings, silent)
+  if (silent) return
+  const first = unsent.filter((shard) => Tried.shards(state).includes(shard))
+  const what = first.length === 0 ? Report.sendings(unsent) : `${Report.sendings(first)} first`
+  if (yield* confirm(`Send ${what} to ${state.run.provider}?`)) return
   const later = Report.command("resume", state.directory)
   yield* say(
     Manifest.runStatus(state) === "built"
@@ -76,9 +79,34 @@ const confirmSending = Effect.fn(function*(state: RunState, settings: RunConfig,
   return yield* new Ending({ code: exitCode.failed })
 })
 
+/** Asks the rows that are tried first, shows their answers, and asks whether to go on; gives where the run stands then. */
+const tryFirst = Effect.fn(function*(
+  state: RunState,
+  settings: RunConfig,
+  going: Effect.Effect<RunReport, PipelineError>
+) {
+  const { confirm, say } = yield* Output
+  if (Tried.shards(state).every(({ status }) => status === "normalized")) return state
+  const { state: tried } = yield* displayed(going, settings.json === true, state)
+  const others = Tried.others(tried)
+  if (others === 0) return tried
+  yield* say(yield* Tried.answers(tried))
+  if (yield* isSilent(settings)) {
+    if (Tried.hasUsable(tried)) return tried
+    yield* say(
+      "None of these rows has a usable answer, so the rest was not sent. "
+        + `Send it all the same: ${Report.command("resume", state.directory)}`
+    )
+    return yield* new Ending({ code: exitCode.failed })
+  }
+  if (yield* confirm(`Send the other ${Report.count(others, "row")}?`)) return tried
+  yield* say(`Nothing more was sent. Go on later: ${Report.command("resume", state.directory)}`)
+  return yield* new Ending({ code: exitCode.failed })
+})
+
 /** Asks before rows are asked again. */
 const confirmRetry = Effect.fn(function*({ directory, run, tally }: RunState, settings: RunConfig) {
-  const { say } = yield* Output
+  const { confirm, say } = yield* Output
   // What is not finished is refused by the pipeline, which says so.
   if (tally === null) return
   if (tally.retryable === 0) {
@@ -116,9 +144,10 @@ const tellInterrupted = Effect.fn(function*(directory: string, json: boolean) {
     ...(live.length > 20
       ? [`  and ${Report.number(live.length - 20)} more: ${Report.command("status", directory)}`]
       : []),
-    ...(uncertain.length === 0 ? [] : [
-      Report.doubt(uncertain.length)
-    ]),
+    ...(uncertain.length === 0 ? [] : [Report.doubt(uncertain.length)]),
+    ...(Report.asking(state).length === 0
+      ? []
+      : ["Answers that have come are kept. Requests under way may be charged, and are made again."]),
     `Go on:   ${Report.command("resume", directory)}`,
     ...(live.length + uncertain.length === 0 ? [] : [`Cancel:  ${Report.command("cancel", directory)}`])
   ]
@@ -126,15 +155,6 @@ const tellInterrupted = Effect.fn(function*(directory: string, json: boolean) {
   if (json) {
     yield* output.json({ error: { type: "Interrupted", message: `${message}.` }, ...Report.json(state) })
   }
-})
-
-/** Where a run stands, as the pipeline says it. */
-export const reportOf = (state: RunState): RunReport => ({
-  state,
-  directory: state.directory,
-  tally: state.tally,
-  results: RunDirectory.results(state.directory),
-  failures: RunDirectory.failures(state.directory)
 })
 
 /** Prints where a run stands, and ends with the exit code that says the same. */
@@ -146,7 +166,7 @@ const conclude = Effect.fn(function*(state: RunState, settings: RunConfig, steps
   }
   if (settings.json === true) yield* output.json(Report.json(state))
   else {
-    yield* output.say(Summary.summary(reportOf(state)))
+    yield* output.say(Summary.summary(Report.reportOf(state)))
     if (tally !== null && settings.output !== undefined) yield* output.say(`Answers: ${settings.output}`)
     yield* output.data(tally === null ? directory : RunDirectory.results(directory))
   }
@@ -175,18 +195,21 @@ export interface Options {
   readonly again?: boolean
   /** One step was asked for by its own command: a batch that runs after `submit` is what was wanted. */
   readonly stage?: boolean
+  /** The ready-made job that the run is. */
+  readonly job?: JobOfRun | undefined
 }
 
 /** Goes on with a run from wherever it stands, as far as the steps say. */
 export const advance = Effect.fn("cli.advance")(
-  function*(given: string, { again = false, settings, stage = false, steps }: Options) {
+  function*(given: string, { again = false, job, settings, stage = false, steps }: Options) {
     const directory = NodePath.resolve(given)
     const json = settings.json === true
     const ledger = yield* Ledger.Ledger
     const pipeline = yield* Pipeline
     const { say } = yield* Output
     const before = yield* ledger.state(directory)
-    const options = { ...Settings.advanceOptions(settings), steps }
+    const check = job?.check ?? undefined
+    const options = { ...(yield* Settings.advanceOptions(settings)), steps, check }
     const stopped = new Map<string, string>()
     const going = Effect.flatMap(Progress, ({ tell }) =>
       Effect.provideService(
@@ -199,8 +222,14 @@ export const advance = Effect.fn("cli.advance")(
           }
         }
       ))
+    const asksFirst = Step.includes(steps, "fetch") && !again
     const state = yield* (again ? confirmRetry(before, settings) : confirmSending(before, settings, steps)).pipe(
-      Effect.zipRight(displayed(going, json, before)),
+      Effect.zipRight(
+        asksFirst
+          ? tryFirst(before, settings, pipeline.resume(directory, { ...options, onlyTry: true }))
+          : Effect.succeed(before)
+      ),
+      Effect.flatMap((now) => displayed(going, json, now)),
       Effect.map((report) => report.state),
       Effect.catchTag("PollTimeout", ({ waitedMillis }) =>
         Effect.zipRight(
@@ -218,6 +247,8 @@ export const advance = Effect.fn("cli.advance")(
       ),
       Effect.onInterrupt(() => tellInterrupted(directory, json))
     )
-    return yield* conclude(state, settings, steps, stage)
+    return yield* job === undefined || state.tally === null
+      ? conclude(state, settings, steps, stage)
+      : Concluding.conclude(job, state, settings)
   }
 )

@@ -17,7 +17,9 @@ import { cancel } from "./command/Cancel.js"
 import { clean } from "./command/Clean.js"
 import { demo } from "./command/Demo.js"
 import { emulator } from "./command/Emulator.js"
+import { estimate } from "./command/Estimate.js"
 import { list } from "./command/List.js"
+import { models } from "./command/Models.js"
 import { reconcile } from "./command/Reconcile.js"
 import { results } from "./command/Results.js"
 import { resume } from "./command/Resume.js"
@@ -34,11 +36,13 @@ const name = "llm-batch"
 
 const commands = [
   run,
+  estimate,
   resume,
   retry,
   status,
   results,
   list,
+  models,
   cancel,
   reconcile,
   clean,

@@ -7,8 +7,9 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { isAtProvider } from "../Batch.js"
 import type { Listener, RunEvent } from "../RunEvent.js"
-import type { RunState } from "../RunState.js"
+import type { AskAgainReason, RunState } from "../RunState.js"
 import * as Report from "./Report.js"
 import { RunView, type ShardView } from "./RunView.js"
 
@@ -156,6 +157,16 @@ const blockOf = (view: RunView, now: number, columns: number): ReadonlyArray<Lin
   ]
 }
 
+const verbs = {
+  retry: "asking again for",
+  repair: "sending answers back to be put right:",
+  finish: "asking one by one for"
+}
+
+/** Why rows are asked again; where there are several reasons, simply that they are. */
+const reasonsOf = ([reason, ...others]: ReadonlyArray<AskAgainReason>): string =>
+  verbs[reason === undefined || others.length > 0 ? "retry" : reason]
+
 /**
  * What stays to be read above the block, or between plain lines. What stops the only shard of a run is told when the
  * run ends, which is now.
@@ -179,9 +190,23 @@ const noticeOf = (event: RunEvent, alone: boolean): Segment | undefined => {
       return alone
         ? undefined
         : [`shard ${event.shard.id} stopped: ${Report.local(event.detail, event.shard.directory)}`, Ansi.red]
+    case "BatchExpiring":
+      return [
+        `batch ${event.batch.id} (shard ${event.batch.shard.id}) expires at ${
+          DateTime.formatIso(event.expiresAt)
+        }: what `
+        + "is not answered by then can be asked again, at once by resume with --finish sync",
+        Ansi.yellow
+      ]
+    case "DeadlineReached":
+      return [
+        `batch ${event.batch.id} (shard ${event.batch.shard.id}) has not ended in time and is cancelled: what it has `
+        + "answered is kept, the rest is asked one by one",
+        Ansi.yellow
+      ]
     case "RetryBuilt":
       return [
-        `asking again for ${Report.count(event.rows, "row")} (attempt ${event.attempt})${
+        `${reasonsOf(event.reasons)} ${Report.count(event.rows, "row")} (attempt ${event.attempt})${
           event.mayBeBilledTwice === 0
             ? ""
             : `; ${Report.number(event.mayBeBilledTwice)} of them ${
@@ -249,6 +274,7 @@ class Log {
   private tenths = 0
   private builtMillions = 0
   private trouble = ""
+  private billedTwice = 0
   private readonly statuses = new Map<string, string>()
 
   constructor(private readonly view: RunView, private readonly write: (text: string) => void) {
@@ -308,6 +334,14 @@ class Log {
         return `shard ${event.shard.id}: ${
           event.waitMillis > 0 ? `waiting ${Report.elapsed(event.waitMillis)}` : "trying again"
         }: ${event.detail}`
+      case "AskWaiting":
+        return `waiting ${Report.elapsed(event.waitMillis)}: ${event.detail}`
+      case "RowsAnswered":
+        if (event.mayBeBilledTwice <= this.billedTwice) return undefined
+        this.billedTwice = event.mayBeBilledTwice
+        return `the answers of ${
+          Report.count(event.mayBeBilledTwice, "row")
+        } were lost on the way, and asked for again: these may be charged twice`
       case "PollTrouble":
         if (event.detail === this.trouble) return undefined
         this.trouble = event.detail
@@ -320,7 +354,9 @@ class Log {
         return `shard ${shard.id}: batch ${snapshot.id} ${snapshot.status.replaceAll("_", " ")}`
       }
       case "BatchEnded":
-        return `shard ${event.batch.shard.id}: batch ${event.batch.id} ${event.batch.ending}`
+        return isAtProvider(event.batch.snapshot)
+          ? `shard ${event.batch.shard.id}: batch ${event.batch.id} ${event.batch.ending}`
+          : `shard ${event.batch.shard.id}: ${event.batch.snapshot.providerStatus}`
       case "ShardNormalized": {
         const { rows, succeeded } = event.tally
         return `shard ${event.shard.id}: ${Report.number(succeeded)} of ${Report.count(rows, "row")} answered`

@@ -95,7 +95,55 @@ const flags = {
     value: "NAME",
     description: "openai or anthropic; told by the model's name when it is not given"
   }),
-  mode: one("mode", { value: "MODE", description: "How rows are answered: batch" }),
+  mode: one("mode", {
+    value: "MODE",
+    description:
+      "batch (half the price, within a day; the default), sync (at once), or auto: batch above --batch-threshold"
+  }),
+  batch_threshold: one("batch_threshold", {
+    value: "COUNT",
+    description: "Above how many rows --mode auto takes the batch API; 100 by default",
+    read: toNumber
+  }),
+  use_batch_api: on("use_batch_api", "The same as --mode batch"),
+  try: one("try", {
+    value: "COUNT",
+    description: "Asks so many rows at once, shows their answers, and then sends the rest",
+    read: toNumber
+  }),
+  finish: one("finish", {
+    value: "HOW",
+    description: "sync: rows that no batch answers in time are asked through the synchronous API"
+  }),
+  deadline: one("deadline", {
+    value: "TIME",
+    description: "How long after its beginning the run waits for batches before --finish sync, as in 6h"
+  }),
+  max_concurrent_requests: one("max_concurrent_requests", {
+    value: "COUNT",
+    description: "The most requests of the synchronous API at a time; 16 by default",
+    read: toNumber
+  }),
+  requests_per_minute: one("requests_per_minute", {
+    value: "COUNT",
+    description: "The most requests of the synchronous API in a minute; as the provider says by default",
+    read: toNumber
+  }),
+  tokens_per_minute: one("tokens_per_minute", {
+    value: "COUNT",
+    description:
+      "The most tokens of the synchronous API in a minute, a row counting its max_tokens at first; as the provider says by default",
+    read: toNumber
+  }),
+  schema: one("schema", {
+    value: "FILE",
+    description: "A JSON file with the JSON Schema that every answer must satisfy"
+  }),
+  repair: one("repair", {
+    value: "COUNT",
+    description: "How many times an answer that does not fit is sent back to be put right: 0 to 10; 0 by default",
+    read: toNumber
+  }),
   endpoint: one("endpoint", {
     value: "PATH",
     description: "Where chats and embeddings go: responses (OpenAI's default), chat, embeddings, messages, or a path"
@@ -137,6 +185,14 @@ const flags = {
   input_format: one("input_format", {
     value: "FORMAT",
     description: "jsonl, csv or tsv, where the input's name does not tell"
+  }),
+  allow_unknown_model: on(
+    "allow_unknown_model",
+    "The model's name is right, though it is nearly that of a known one"
+  ),
+  models_file: one("models_file", {
+    value: "FILE",
+    description: "A YAML file of models: what they cost and take, where the catalogue does not know it or has it wrong"
   }),
   drop: many("drop", {
     value: "FIELD",
@@ -182,6 +238,52 @@ const flags = {
     description: "How many times rows that failed are asked again, where that can help: 0 to 10; 0 by default",
     read: toNumber
   }),
+  job: one("job", {
+    value: "NAME",
+    description: "A ready-made job: eval, translate or classify; the flags below are theirs"
+  }),
+  models: one("models", { value: "NAMES", description: "eval: the models to compare: a,b,c" }),
+  temps: one("temps", { value: "NUMBERS", description: "eval: the temperatures to ask at: 0.0,0.7" }),
+  samples: one("samples", {
+    value: "COUNT",
+    description: "eval: how many times each item is asked in the same way; 1 by default",
+    read: toNumber
+  }),
+  dataset: one("dataset", { value: "NAME", description: "eval: the first part of ids; the input's name by default" }),
+  type: one("type", { value: "NAME", description: "eval: the last part of ids; open by default" }),
+  answer_column: one("answer_column", {
+    value: "NAME",
+    description: "eval: the column with the right answer; answer by default"
+  }),
+  target_lang: one("target_lang", { value: "LANGUAGE", description: "translate: the language to translate to" }),
+  source_lang: one("source_lang", {
+    value: "LANGUAGE",
+    description: "translate: the language of the input; en by default"
+  }),
+  context: one("context", { value: "TEXT", description: "translate: what a translator should know" }),
+  batch_size: one("batch_size", {
+    value: "COUNT",
+    description: "translate: how many texts a request holds; 10 by default",
+    read: toNumber
+  }),
+  memory: one("memory", {
+    value: "FILE",
+    description: "translate: where translations are kept, so that they are not asked for again; beside the output"
+  }),
+  existing: one("existing", {
+    value: "FILE",
+    description: "translate: a translated file whose texts are taken over"
+  }),
+  labels: one("labels", { value: "NAMES", description: "classify: what a row may be: spam,ham" }),
+  text_column: one("text_column", {
+    value: "NAME",
+    description: "classify: the column with the text; text by default"
+  }),
+  instructions: one("instructions", { value: "TEXT", description: "classify: what is to be decided, and how" }),
+  label_column: one("label_column", {
+    value: "NAME",
+    description: "classify: the column with the true label, for a confusion matrix"
+  }),
   only_step: one("only_step", { value: "STEP", description: "build, submit, poll, fetch or normalize, and no other" }),
   from_step: one("from_step", { value: "STEP", description: "The first step to take" }),
   to_step: one("to_step", { value: "STEP", description: "The last step to take" }),
@@ -223,17 +325,54 @@ export const building = [
   "var",
   "columns",
   "input_format",
+  "allow_unknown_model",
   "drop",
   "limit_items",
   "shard_rows",
   "shard_bytes",
   "run_dir",
   "run_id",
-  "mode"
+  "mode",
+  "batch_threshold",
+  "use_batch_api",
+  "schema",
+  "try"
+] as const
+
+/** The settings of jobs. */
+export const jobs = [
+  "job",
+  "models",
+  "temps",
+  "samples",
+  "dataset",
+  "type",
+  "answer_column",
+  "target_lang",
+  "source_lang",
+  "context",
+  "batch_size",
+  "memory",
+  "existing",
+  "labels",
+  "text_column",
+  "label_column",
+  "instructions"
 ] as const
 
 /** How patient a run is. */
-export const waiting = ["poll_interval", "max_wait", "settle_time", "max_concurrent_jobs"] as const
+export const waiting = [
+  "poll_interval",
+  "max_wait",
+  "settle_time",
+  "max_concurrent_jobs",
+  "max_concurrent_requests",
+  "requests_per_minute",
+  "tokens_per_minute",
+  "repair",
+  "finish",
+  "deadline"
+] as const
 
 /** How a run is gone on with, whatever is left of it to do. */
 export const goingOn = ["output", "yes", "json", "no_wait", ...waiting, "accept_new_key"] as const

@@ -8,6 +8,7 @@ import type { Ledger } from "../Ledger.js"
 import * as Pipeline from "../Pipeline.js"
 import type { Provider } from "../Provider.js"
 import type { RunConfig } from "../RunConfig.js"
+import * as Ask from "../stage/Ask.js"
 import * as Poll from "../stage/Poll.js"
 import * as Submit from "../stage/Submit.js"
 import type { Entry } from "./Providers.js"
@@ -18,9 +19,22 @@ const replaying = (directory: string) =>
 /** The pipeline for a provider, with what it stands on. */
 export const layer = (
   provider: Entry,
-  { max_wait, poll_interval, replay_dir, settle_time }: RunConfig
+  {
+    max_concurrent_requests,
+    max_wait,
+    poll_interval,
+    replay_dir,
+    requests_per_minute,
+    settle_time,
+    tokens_per_minute
+  }: RunConfig
 ): Layer.Layer<Pipeline.Pipeline | Ledger | Provider | Submit.Submit, ConfigError.ConfigError> => {
-  const patience = Layer.merge(
+  const patience = Layer.mergeAll(
+    Ask.layerWith({
+      concurrency: max_concurrent_requests,
+      requestsPerMinute: requests_per_minute,
+      tokensPerMinute: tokens_per_minute
+    }),
     Poll.layerWith({
       maxWait: max_wait,
       schedule: poll_interval === undefined ? undefined : Poll.every(poll_interval)

@@ -2,8 +2,10 @@
  * The providers, one line each. A provider's module is loaded when the provider is used.
  */
 import type * as ConfigError from "effect/ConfigError"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { BatchSnapshot } from "../Batch.js"
 import { nearestName } from "../internal/NearestName.js"
 import type { Provider } from "../Provider.js"
 import { UsageError } from "./UsageError.js"
@@ -17,6 +19,8 @@ export interface Entry {
   readonly layer: Layer.Layer<Provider, ConfigError.ConfigError>
   /** The models that it alone has. */
   readonly models: RegExp
+  /** How long it keeps the results of a batch, and from when on. */
+  readonly retention: { readonly days: number; readonly since: "creation" | "end" }
 }
 
 /** All providers. */
@@ -27,7 +31,8 @@ export const all: ReadonlyArray<Entry> = [
     layer: Layer.unwrapEffect(
       Effect.map(Effect.promise(() => import("../provider/OpenAi.js")), ({ layerConfig }) => layerConfig())
     ),
-    models: /^(?:ft:)?(?:gpt-|chatgpt-|codex-|o\d|text-embedding-)/
+    models: /^(?:ft:)?(?:gpt-|chatgpt-|codex-|o\d|text-embedding-)/,
+    retention: { days: 30, since: "end" }
   },
   {
     id: "anthropic",
@@ -35,15 +40,21 @@ export const all: ReadonlyArray<Entry> = [
     layer: Layer.unwrapEffect(
       Effect.map(Effect.promise(() => import("../provider/Anthropic.js")), ({ layerConfig }) => layerConfig())
     ),
-    models: /^claude-/
+    models: /^claude-/,
+    retention: { days: 29, since: "creation" }
   }
 ]
 
 const ids = all.map(({ id }) => id)
 
+/** Other names by which providers are known. */
+const aliases: Readonly<Record<string, string>> = { claude: "anthropic" }
+
 /** The provider with this id. */
 export const byId = (id: string): Effect.Effect<Entry, UsageError> => {
-  const found = all.find((entry) => entry.id === id.toLowerCase())
+  const name = id.toLowerCase()
+  const known = Object.hasOwn(aliases, name) ? aliases[name] : name
+  const found = all.find((entry) => entry.id === known)
   if (found !== undefined) return Effect.succeed(found)
   const near = nearestName(id, ids)
   return new UsageError({
@@ -55,6 +66,13 @@ export const byId = (id: string): Effect.Effect<Entry, UsageError> => {
 
 /** The provider that alone has a model of this name. */
 export const byModel = (model: string): Entry | undefined => all.find(({ models }) => models.test(model))
+
+/** When the provider deletes the results of a batch; `null` where that is not known yet. */
+export const deletionOf = (provider: string, { createdAt, endedAt }: BatchSnapshot): DateTime.Utc | null => {
+  const retention = all.find(({ id }) => id === provider)?.retention
+  const from = retention?.since === "creation" ? createdAt : endedAt
+  return retention === undefined || from === null ? null : DateTime.add(from, { days: retention.days })
+}
 
 const endpoints: Readonly<Record<string, string>> = {
   responses: "/v1/responses",

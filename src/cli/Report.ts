@@ -3,6 +3,7 @@
  */
 import * as NodePath from "node:path"
 import * as Manifest from "../Manifest.js"
+import type { RunReport } from "../Pipeline.js"
 import * as RunDirectory from "../RunDirectory.js"
 import type { RunState, ShardState } from "../RunState.js"
 import type { Tally } from "../Tally.js"
@@ -75,6 +76,10 @@ export const live = (state: RunState): ReadonlyArray<ShardState> =>
 export const uncertain = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ status }) => status === "uploaded" || status === "unanswered")
 
+/** The shards whose rows are asked one by one, and not all of which have an answer. */
+export const asking = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ status }) => status === "asking")
+
 /** The shards that nothing was ever sent of. */
 export const untouched = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ ended, status }) => status === "built" && ended === null)
@@ -96,9 +101,20 @@ export const askedAgain = (state: RunState) => {
 export const doubt = (shards: number): string =>
   `Of ${count(shards, "shard")} it is not known yet whether a batch was made; resume looks before it sends.`
 
-/** The shards that have no batch as far as the journal knows. */
+/** The shards that have no batch as far as the journal knows, or whose rows have not all been asked. */
 export const unsent = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ snapshot }) => snapshot === null)
+
+/** What shards are to the provider: `3 batches`, `200 requests`, or both. */
+export const sendings = (shards: ReadonlyArray<ShardState>): string => {
+  const batches = shards.filter(({ shard }) => shard.mode === "batch").length
+  const requests = shards.filter(({ shard }) => shard.mode === "sync")
+    .reduce((sum, { ended, shard }) => sum + (ended?.snapshot.counts.succeeded ?? shard.rows), 0)
+  return [
+    ...(requests === 0 ? [] : [count(requests, "single request")]),
+    ...(batches === 0 && requests > 0 ? [] : [count(batches, "batch", "batches")])
+  ].join(" and ")
+}
 
 /** What asking again for missing rows can cost. */
 export const billedTwice = ({ missing }: Tally): string =>
@@ -122,12 +138,21 @@ export const summary = (state: RunState): string => {
   return table([
     ["Input", state.run.input.name],
     ["Rows", number(shards.reduce((sum, { shard }) => sum + shard.rows, 0))],
-    ["Batches", `${number(shards.length)} (${bytes(size)})`],
+    ["To send", `${sendings(shards)} (${bytes(size)})`],
     ["Provider", `${state.run.provider}, ${distinct(shards.map(({ shard }) => shard.endpoint))}`],
     ["Model", models(state)],
     ["Directory", path(state.directory)]
   ]).map((line) => `  ${line}`).join("\n")
 }
+
+/** Where a run stands, as the pipeline says it. */
+export const reportOf = (state: RunState): RunReport => ({
+  state,
+  directory: state.directory,
+  tally: state.tally,
+  results: RunDirectory.results(state.directory),
+  failures: RunDirectory.failures(state.directory)
+})
 
 /** A run as one JSON object: its manifest, and where its files are. */
 export const json = (state: RunState) => ({

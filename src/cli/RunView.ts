@@ -2,7 +2,7 @@
  * What is known of a run from its events: a plain model, which `Display` shows.
  */
 import * as DateTime from "effect/DateTime"
-import type { BatchSnapshot } from "../Batch.js"
+import { type BatchSnapshot, isAtProvider } from "../Batch.js"
 import type { RunEvent } from "../RunEvent.js"
 import type { RunState } from "../RunState.js"
 import type { Shard } from "../Shard.js"
@@ -100,6 +100,20 @@ export class RunView {
       case "PollTrouble":
         this.hindrances.set("", { what: "waiting", text: event.detail, until: now + troubleMillis, timed: false })
         return
+      case "RowsAnswered":
+        return this.progress(event.shard, now, (view) => {
+          this.done += event.answered - view.done
+          view.done = event.answered
+          view.phase = "asking"
+        })
+      case "AskWaiting":
+        this.hindrances.set("ask", {
+          what: "waiting",
+          text: event.detail,
+          until: now + event.waitMillis,
+          timed: true
+        })
+        return
       case "BatchCreated":
       case "BatchObserved":
         this.hindrances.delete(event.batch.shard.id)
@@ -117,6 +131,8 @@ export class RunView {
         this.at(event.shard).phase = "stopped"
         return
       case "Notice":
+      case "BatchExpiring":
+      case "DeadlineReached":
       case "DownloadRepeated":
       case "RetryBuilt":
       case "RunFinished":
@@ -177,7 +193,7 @@ export class RunView {
     const done = doneOf(snapshot, view.shard)
     this.done += done - view.done
     view.done = done
-    view.batchId = snapshot.id
+    view.batchId = isAtProvider(snapshot) ? snapshot.id : null
     view.phase = snapshot.ending ?? snapshot.status.replaceAll("_", " ")
     view.expiresAt = snapshot.expiresAt === null ? null : DateTime.toEpochMillis(snapshot.expiresAt)
   }

@@ -1,14 +1,17 @@
 /**
  * What a run is to be, from the flags and the configuration file together. Flags come before the file.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Struct from "effect/Struct"
 import * as NodePath from "node:path"
+import * as AnswerSchema from "../AnswerSchema.js"
 import { InputError } from "../InputError.js"
 import * as Disk from "../internal/Disk.js"
 import { describe } from "../internal/RowErrors.js"
+import type * as Mode from "../Mode.js"
 import type { AdvanceOptions, RunOptions } from "../Pipeline.js"
 import { isJsonObject, RequestDefaults, type Thinking } from "../Request.js"
 import * as RunConfig from "../RunConfig.js"
@@ -42,12 +45,16 @@ const relative = (
     const beside = NodePath.isAbsolute(path) ? path : NodePath.join(NodePath.dirname(file), path)
     return !exists(beside) && exists(path) ? path : beside
   }
-  const { input, replay_dir, response_format, tools } = settings
+  const { existing, input, memory, models_file, replay_dir, response_format, schema, tools } = settings
   return {
     ...settings,
     ...(input === undefined || input === "-" ? {} : { input: resolve(input) }),
     ...(replay_dir === undefined ? {} : { replay_dir: resolve(replay_dir) }),
     ...(typeof tools === "string" ? { tools: resolve(tools) } : {}),
+    ...(existing === undefined ? {} : { existing: resolve(existing) }),
+    ...(memory === undefined ? {} : { memory: resolve(memory) }),
+    ...(models_file === undefined ? {} : { models_file: resolve(models_file) }),
+    ...(typeof schema === "string" ? { schema: resolve(schema) } : {}),
     ...(typeof response_format === "string" && response_format !== "json_object"
       ? { response_format: resolve(response_format) }
       : {})
@@ -70,14 +77,20 @@ export const merge = Effect.fn("Settings.merge")(function*(
     config.value,
     () => relative(decoded, config.value, (path) => disk.stat(path) !== undefined)
   )
-  return { ...file, ...given, ...(file.var === undefined ? {} : { var: { ...file.var, ...given.var } }) }
+  // Either of the two says which API is meant.
+  const saysMode = given.mode !== undefined || given.use_batch_api !== undefined
+  return {
+    ...(saysMode ? Struct.omit(file, "mode", "use_batch_api") : file),
+    ...given,
+    ...(file.var === undefined ? {} : { var: { ...file.var, ...given.var } })
+  }
 })
 
 const order = Step.Step.literals
 
 /** The steps to take. */
 export const steps = (
-  { dry_run, from_step, no_wait, only_step, to_step }: RunConfig.RunConfig
+  { dry_run, from_step, mode, no_wait, only_step, to_step, try: tried }: RunConfig.RunConfig
 ): Either.Either<Step.Steps, UsageError> => {
   const refuse = (message: string) => Either.left(new UsageError({ message }))
   if (only_step !== undefined && (from_step !== undefined || to_step !== undefined)) {
@@ -85,6 +98,10 @@ export const steps = (
   }
   const from = only_step ?? from_step ?? "build"
   const asked = only_step ?? to_step
+  if (no_wait === true && (mode === "sync" || tried !== undefined)) {
+    const waiting = mode === "sync" ? "--mode sync asks row by row" : "--try shows answers first"
+    return refuse(`--no-wait leaves when batches are made, and ${waiting}. Keep one of the two.`)
+  }
   const implied: Step.Step | undefined = dry_run === true ? "build" : no_wait === true ? "submit" : undefined
   const to = implied ?? asked ?? "normalize"
   if (asked !== undefined && asked !== to) {
@@ -135,21 +152,56 @@ const tools = Effect.fn(function*(setting: RunConfig.RunConfig["tools"]) {
   return isList ? value : yield* wrongJson(setting, value, toolsWanted)
 })
 
-const thinking = (setting: NonNullable<RunConfig.RunConfig["thinking"]>): Thinking => {
+/** How hard models are to think. */
+export const thinking = (setting: NonNullable<RunConfig.RunConfig["thinking"]>): Thinking => {
   if (setting === "adaptive") return { type: "adaptive" }
   return setting === "off" ? { type: "disabled" } : { type: "enabled", budget_tokens: setting }
 }
 
 /** How the pipeline is to go on. */
 export const advanceOptions = (
-  { accept_new_key, max_concurrent_jobs, retries }: RunConfig.RunConfig
-): AdvanceOptions => ({ maxConcurrentJobs: max_concurrent_jobs, retries, acceptNewKey: accept_new_key })
+  { accept_new_key, deadline, finish, max_concurrent_jobs, repair, retries }: RunConfig.RunConfig
+): Either.Either<AdvanceOptions, UsageError> =>
+  deadline !== undefined && finish === undefined
+    ? Either.left(
+      new UsageError({ message: "--deadline says when the rows are finished: give --finish sync with it." })
+    )
+    : Either.right({
+      maxConcurrentJobs: max_concurrent_jobs,
+      retries,
+      repair,
+      acceptNewKey: accept_new_key,
+      finish: finish === undefined
+        ? undefined
+        : { deadlineMillis: deadline === undefined ? null : Duration.toMillis(deadline) }
+    })
+
+/** Through which API rows are asked. */
+const mode = ({ mode, use_batch_api }: RunConfig.RunConfig): Either.Either<Mode.Mode | undefined, UsageError> =>
+  use_batch_api === true && mode === "sync"
+    ? Either.left(new UsageError({ message: "--use-batch-api and --mode sync contradict each other. Keep one." }))
+    : Either.right(use_batch_api === true ? "batch" : mode)
+
+const schemaWanted = "a JSON Schema, such as {\"type\": \"object\", \"properties\": {...}}"
+
+const answerSchema = Effect.fn(function*(setting: RunConfig.RunConfig["schema"]) {
+  if (typeof setting !== "string") return setting
+  const value = yield* readJson(setting, schemaWanted)
+  if (!isJsonObject(value)) return yield* wrongJson(setting, value, schemaWanted)
+  // What is wrong with it is found here too, where the file's name is known.
+  yield* AnswerSchema.fromJson(value, { source: setting })
+  return value
+})
 
 /** What the pipeline is to do with the rows. */
 export const runOptions = Effect.fn("Settings.runOptions")(function*(settings: RunConfig.RunConfig) {
   const { id_column, limit_items, max_tokens, reasoning_effort, shard_bytes, shard_rows, top_p } = settings
   const format = yield* responseFormat(settings.response_format)
   const toolList = yield* tools(settings.tools)
+  const schema = yield* answerSchema(settings.schema)
+  if (schema !== undefined && format !== undefined) {
+    return yield* new UsageError({ message: "--schema makes the response format. Leave out --response-format." })
+  }
   const defaults = new RequestDefaults({
     ...Struct.pick(settings, "model", "system", "temperature", "stop", "dimensions"),
     ...(top_p === undefined ? {} : { topP: top_p }),
@@ -164,8 +216,13 @@ export const runOptions = Effect.fn("Settings.runOptions")(function*(settings: R
     defaults,
     directory: settings.run_dir,
     runId: settings.run_id,
-    ...advanceOptions(settings),
+    ...(yield* advanceOptions(settings)),
+    mode: yield* mode(settings),
+    batchThreshold: settings.batch_threshold,
+    ...(schema === undefined ? {} : { answerSchema: schema }),
+    ...(settings.try === undefined ? {} : { tryRows: settings.try }),
     ...(settings.endpoint === undefined ? {} : { endpoint: yield* Providers.endpointPath(settings.endpoint) }),
+    ...(settings.allow_unknown_model === undefined ? {} : { allowUnknownModel: settings.allow_unknown_model }),
     ...(id_column === undefined ? {} : { idColumn: id_column }),
     ...(settings.var === undefined ? {} : { variables: settings.var }),
     ...(limit_items === undefined ? {} : { limitItems: limit_items }),
@@ -188,10 +245,15 @@ export const source = (settings: RunConfig.RunConfig): Either.Either<Source.Sour
   return Either.right(settings.input === "-" ? Source.stdin(options) : Source.file(settings.input, options))
 }
 
+/** The model that was named, or the first of several. */
+export const modelOf = ({ model, models }: RunConfig.RunConfig): string | undefined => models?.[0] ?? model
+
 /** The provider that was named, or the only one that has the model. `inferred` tells the two apart. */
 export const provider = (
-  { model, provider }: RunConfig.RunConfig
+  settings: RunConfig.RunConfig
 ): Effect.Effect<{ readonly entry: Providers.Entry; readonly inferred: boolean }, UsageError> => {
+  const { provider } = settings
+  const model = modelOf(settings)
   if (provider !== undefined) return Effect.map(Providers.byId(provider), (entry) => ({ entry, inferred: false }))
   const entry = model === undefined ? undefined : Providers.byModel(model)
   if (entry !== undefined) return Effect.succeed({ entry, inferred: true })

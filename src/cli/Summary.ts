@@ -29,8 +29,9 @@ const outcomes = (tally: Tally.Tally): ReadonlyArray<Row> => [
     ["errored", tally.errored],
     ["expired", tally.expired],
     ["cancelled", tally.cancelled],
-    ["invalid", tally.invalid],
+    ["invalid", tally.invalid, "their answers do not fit"],
     ["missing", tally.missing],
+    ["repairable", tally.repairable, "among the invalid: sending them back may put them right"],
     ["retryable", tally.retryable, "among the rest: asking again can help"],
     ["duplicate lines", tally.duplicateLines, "in the provider's results, counted once"],
     ["conflicting lines", tally.conflictingLines, "in the provider's results, the first usable one is kept"],
@@ -64,13 +65,11 @@ const table = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
 const files = (rows: ReadonlyArray<readonly [name: string, path: string]>): ReadonlyArray<string> =>
   Report.table(rows.map(([name, path]) => [`  ${name}`, Report.path(path)]))
 
-const batches = (count: number): string => Report.count(count, "batch", "batches")
-
 const title = (state: RunState, what: string): string => `${state.run.provider}, ${Report.models(state)}: ${what}`
 
 const attempts = (state: RunState): ReadonlyArray<Row> => {
   const { attempts, rows } = Report.askedAgain(state)
-  return attempts === 1 ? [] : [["attempts", Report.number(attempts), `${Report.count(rows, "row")} asked again`]]
+  return attempts === 1 ? [] : [["attempts", Report.number(attempts), `${Report.count(rows, "request")} repeated`]]
 }
 
 const finished = (
@@ -78,8 +77,9 @@ const finished = (
   tally: Tally.Tally
 ): ReadonlyArray<string> => {
   const took = Report.elapsed(DateTime.distance(state.startedAt, state.finishedAt ?? state.updatedAt))
-  const unsent = Report.neverSent(state).length
-  const sent = batches(state.shards.size - unsent)
+  const withdrawn = Report.neverSent(state)
+  const unsent = withdrawn.length
+  const sent = Report.sendings([...state.shards.values()].filter((shard) => !withdrawn.includes(shard)))
   return [
     title(state, `finished, ${unsent === 0 ? sent : `${sent} and ${Report.number(unsent)} never sent,`} in ${took}`),
     "",
@@ -93,6 +93,13 @@ const finished = (
     ]),
     "",
     `Answers beside the input's columns: ${Report.command("results", directory)} --format csv`,
+    ...(tally.repairable === 0
+      ? []
+      : [
+        `Send ${Report.count(tally.repairable, "answer")} back to be put right: ${
+          Report.command("resume", directory)
+        } --repair ${state.rounds.repair + 1}`
+      ]),
     ...(tally.retryable === 0
       ? []
       : [
@@ -108,7 +115,7 @@ const unfinished = ({ directory, state }: RunReport): ReadonlyArray<string> => {
   const resume = Report.command("resume", directory)
   if (Manifest.runStatus(state) === "built") {
     return [
-      title(state, `${rows} built as ${batches(shards.length)}, and nothing was sent`),
+      title(state, `${rows} built as ${Report.sendings(shards)}, and nothing was sent`),
       "",
       ...files([
         ...(shards[0] === undefined
@@ -124,7 +131,7 @@ const unfinished = ({ directory, state }: RunReport): ReadonlyArray<string> => {
   for (const { status } of shards) stages.set(status, (stages.get(status) ?? 0) + 1)
   const live = Report.live(state).length
   return [
-    title(state, `not finished, ${rows} in ${batches(shards.length)}`),
+    title(state, `not finished, ${rows} in ${Report.sendings(shards)}`),
     "",
     ...table([...attempts(state), ...[...stages].map(([stage, count]): Row => [stage, Report.number(count)])]),
     "",

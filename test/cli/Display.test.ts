@@ -171,7 +171,7 @@ describe("Display on a terminal", () => {
         yield* tick
         assert.include(look().at(-1), "[####################] 100 %  400 of 400 rows done  1m 00s\n")
         tell({ _tag: "ShardBuilt", shard: shard(2, 100, 2) })
-        tell({ _tag: "RetryBuilt", attempt: 2, rows: 100, mayBeBilledTwice: 1 })
+        tell({ _tag: "RetryBuilt", attempt: 2, reasons: ["retry"], rows: 100, mayBeBilledTwice: 1 })
         yield* tick
         assert.deepStrictEqual(look(), [
           `${up(2)}asking again for 100 rows (attempt 2); 1 of them was missing and may be charged twice\n`
@@ -366,7 +366,7 @@ describe("Display elsewhere", () => {
           tell(created(shard(1)))
           tell(ended(shard(1), "completed", 400))
           tell({ _tag: "ShardBuilt", shard: shard(2, 100, 2) })
-          tell({ _tag: "RetryBuilt", attempt: 2, rows: 100, mayBeBilledTwice: 0 })
+          tell({ _tag: "RetryBuilt", attempt: 2, reasons: ["retry"], rows: 100, mayBeBilledTwice: 0 })
           tell(created(shard(2, 100, 2)))
           tell(observed(shard(2, 100, 2), "in_progress", 50))
           tell({ _tag: "ShardFailed", shard: shard(2, 100, 2), detail: "/run/x: gone. Try: llm-batch resume /run" })

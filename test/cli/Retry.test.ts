@@ -29,7 +29,7 @@ describe("retry", () => {
       const { code, stderr, stdout } = yield* run(["retry", "here", ...quick])
       assert.strictEqual(code, 0, stderr)
       assert.include(stderr, `Z asking again for ${failed} rows (attempt 2)\n`)
-      assert.match(stderr, new RegExp(`\\n {2}attempts +2 {2}${failed} rows asked again\\n`))
+      assert.match(stderr, new RegExp(`\\n {2}attempts +2 {2}${failed} requests repeated\\n`))
       assert.match(stderr, /\n {2}answered +40 {2}100\.0 %\n/)
       assert.strictEqual(stdout, `${join(directory, "here/results.jsonl")}\n`)
       const results = lines(readFileSync(stdout.trim(), "utf8"))

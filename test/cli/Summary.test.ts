@@ -91,7 +91,7 @@ describe("Summary", () => {
       "  errored              3",
       "  expired              4",
       "  cancelled            1",
-      "  invalid              1",
+      "  invalid              1  their answers do not fit",
       "  missing              1",
       "  retryable            6  among the rest: asking again can help",
       "  duplicate lines      5  in the provider's results, counted once",
@@ -121,14 +121,14 @@ describe("Summary", () => {
         at: start,
         batch: new EndedBatch({ shard: shard(2), snapshot: neverSent, ending: "cancelled" })
       },
-      { _tag: "RetryBuilt", at: start, attempt: 2, shards: [shard(3, 1_000, 2), shard(4, 40, 2)] },
-      { _tag: "RetryBuilt", at: start, attempt: 3, shards: [shard(5, 12, 3)] },
+      { _tag: "RetryBuilt", at: start, attempt: 2, reasons: ["retry"], shards: [shard(3, 1_000, 2), shard(4, 40, 2)] },
+      { _tag: "RetryBuilt", at: start, attempt: 3, reasons: ["retry"], shards: [shard(5, 12, 3)] },
       { _tag: "RunFinished", at: later, tally: all }
     )
     assert.deepStrictEqual(summary(retried).split("\n").slice(0, 6), [
       "openai, gpt-5-mini: finished, 4 batches and 1 never sent, in 3m 12s",
       "",
-      "  attempts          3  1,052 rows asked again",
+      "  attempts          3  1,052 requests repeated",
       "  rows            800",
       "  answered        790  98.7 %",
       "  errored          10"

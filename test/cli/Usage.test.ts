@@ -31,7 +31,7 @@ const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: strin
     ["run", "in.jsonl", "--poll-interval", "60"],
     "--poll-interval: found the string \"60\". It must be a time with its"
   ],
-  [["run", "in.jsonl", "--mode", "sync"], "--mode: found the string \"sync\". It must be batch."],
+  [["run", "in.jsonl", "--mode", "soon"], "--mode: found the string \"soon\". It must be one of batch, sync, auto."],
   [["run", "in.jsonl", "--var", "x"], "--var: found the string \"x\". It must be NAME=TEXT."],
   [["run", "in.jsonl", ...model, "--endpoint", "chta"], "There is no endpoint \"chta\". Did you mean chat?"],
   [["run", "in.jsonl", ...model, "--endpoint", "messages"], "--endpoint: OpenAI makes no batches for /v1/messages."],

@@ -8,8 +8,9 @@ import * as Ledger from "../../Ledger.js"
 import { Pipeline } from "../../Pipeline.js"
 import type { RunConfig } from "../../RunConfig.js"
 import type { RunState } from "../../RunState.js"
-import { advance, confirm } from "../Advance.js"
+import { advance } from "../Advance.js"
 import { Ending, exitCode } from "../Ending.js"
+import * as Jobs from "../Jobs.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
@@ -27,13 +28,14 @@ const question = (state: RunState): string => {
 }
 
 const cancelRun = Effect.fn(function*(directory: string, settings: RunConfig) {
-  const { interactive, json, say } = yield* Output
+  const { confirm, interactive, json, say } = yield* Output
   const ledger = yield* Ledger.Ledger
   const pipeline = yield* Pipeline
   const state = yield* ledger.state(directory)
   const live = Report.live(state).length
   const uncertain = Report.uncertain(state).length
-  const isIdle = state.tally !== null || live + uncertain + Report.untouched(state).length === 0
+  const unended = live + uncertain + Report.asking(state).length + Report.untouched(state).length
+  const isIdle = state.tally !== null || unended === 0
   if (isIdle) {
     yield* say(`No batch of this run is running at ${state.run.provider}: there is nothing to cancel.`)
     if (settings.json === true) yield* json(Report.json(state))
@@ -51,8 +53,9 @@ const cancelRun = Effect.fn(function*(directory: string, settings: RunConfig) {
     if (settings.json === true) yield* json(Report.json(yield* ledger.state(directory)))
     return yield* new Ending({ code: exitCode.stillRunning })
   }
+  const { job } = yield* Jobs.ofRun(state.run.job, settings)
   // What is uncertain is not looked for: to cancel it would be to make a batch of it where there is none.
-  yield* advance(directory, { settings, steps: { from: "poll", to: "normalize" } }).pipe(
+  yield* advance(directory, { settings, steps: { from: "poll", to: "normalize" }, job }).pipe(
     Effect.catchTag("RunLocked", () =>
       Effect.gen(function*() {
         yield* say("Another process holds this run: it sends nothing more, and fetches what was answered.")

@@ -57,8 +57,13 @@ const seed = numeric(
 
 const answers = Options.text("answers").pipe(
   Options.withPseudoName("FILE"),
-  Options.withDescription("A JSONL file of answers to give: {\"match\": TEXT, \"answer\": TEXT} a line"),
+  Options.withDescription("A JSONL file of answers to give: {\"prompt\" or \"match\": TEXT, \"answer\": TEXT} a line"),
   Options.optional
+)
+
+const answerErrorRate = share(
+  "answer-error-rate",
+  "The share of requests that get one of the \"wrong\" answers of their line, which is a list beside \"answer\""
 )
 
 const faultsFile = Options.text("faults").pipe(
@@ -126,8 +131,8 @@ const readPlan = Effect.fn(function*(path: string) {
 /** `llm-batch emulator` */
 export const emulator = Command.make(
   "emulator",
-  { port, timeScale, seed, answers, faultsFile, json, flags: Options.all(faultFlags) },
-  ({ answers, faultsFile, flags, json, port, seed, timeScale }) =>
+  { port, timeScale, seed, answers, answerErrorRate, faultsFile, json, flags: Options.all(faultFlags) },
+  ({ answerErrorRate, answers, faultsFile, flags, json, port, seed, timeScale }) =>
     Effect.gen(function*() {
       const output = yield* Output
       const Emulator = yield* Effect.promise(() => import("../../emulator/Emulator.js"))
@@ -137,6 +142,7 @@ export const emulator = Command.make(
         timeScale,
         seed,
         answersFile: answers._tag === "Some" ? answers.value : undefined,
+        answerErrorRate,
         faults: faultsFile._tag === "Some" ? yield* readPlan(faultsFile.value) : new FaultPlan(flags)
       })
       if (json) {

@@ -8,6 +8,7 @@ import * as Answers from "../../Answers.js"
 import * as Disk from "../../internal/Disk.js"
 import * as Ledger from "../../Ledger.js"
 import { advance, type Options } from "../Advance.js"
+import * as Jobs from "../Jobs.js"
 import * as CliOptions from "../Options.js"
 import * as Pipelines from "../Pipelines.js"
 import * as Providers from "../Providers.js"
@@ -44,13 +45,17 @@ export const providerOf = (directory: string) =>
 export const goOn = Effect.fn("cli.goOn")(
   function*(directory: string, options: Options) {
     const { settings } = options
-    const { input, provider: id } = yield* describe(directory)
+    const { input, job: description, provider: id } = yield* describe(directory)
+    const { job, others } = yield* Jobs.ofRun(description, settings)
     if (settings.output !== undefined) {
-      yield* Answers.formatOf(settings.output)
-      yield* Settings.checkOutput(settings.output, { input: input.path, directory })
+      if (others.output !== undefined) yield* Answers.formatOf(others.output)
+      yield* Settings.checkOutput(settings.output, { input: Jobs.inputOf(description) ?? input.path, directory })
     }
     const provider = yield* Providers.byId(id)
-    return yield* Effect.provide(advance(directory, options), Pipelines.layer(provider, settings))
+    return yield* Effect.provide(
+      advance(directory, { ...options, settings: others, job }),
+      Pipelines.layer(provider, settings)
+    )
   }
 )
 
@@ -65,7 +70,8 @@ export const resume = Command.make(
       "only_step",
       "from_step",
       "to_step",
-      "replay_dir"
+      "replay_dir",
+      "models_file"
     ])
   },
   ({ directory, flags }) =>

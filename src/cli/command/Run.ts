@@ -6,13 +6,17 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Answers from "../../Answers.js"
 import * as Disk from "../../internal/Disk.js"
-import { Pipeline } from "../../Pipeline.js"
+import * as Job from "../../job/Job.js"
+import { Pipeline, type RunOptions } from "../../Pipeline.js"
 import { Provider } from "../../Provider.js"
 import type { RunConfig } from "../../RunConfig.js"
 import * as RunDirectory from "../../RunDirectory.js"
 import { Submit } from "../../stage/Submit.js"
 import * as Step from "../../Step.js"
 import { advance, displayed } from "../Advance.js"
+import * as Concluding from "../Concluding.js"
+import * as Estimating from "../Estimating.js"
+import * as Jobs from "../Jobs.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
@@ -35,6 +39,29 @@ const findRun = Effect.fn(function*({ run_dir, run_id }: RunConfig) {
   return isThere ? named : undefined
 })
 
+/** What is asked of whom, by the settings of a run that is to begin. */
+export const prepare = Effect.fn("cli.prepare")(function*(settings: RunConfig) {
+  const { say } = yield* Output
+  const made = yield* Jobs.fromSettings(settings)
+  const job = made?.job
+  const source = job?.source ?? (yield* Settings.source(settings))
+  const { entry, inferred } = yield* Settings.provider(settings)
+  const rest = made?.others ?? settings
+  const plain = yield* Settings.runOptions(rest)
+  if (inferred) yield* say(`The model ${Settings.modelOf(settings) ?? ""} is ${entry.name}'s: --provider ${entry.id}`)
+  for (const notice of job?.rows === 0 ? [] : job?.notices ?? []) yield* say(`note: ${notice}`)
+  return { job, source, entry, rest, options: job === undefined ? plain : Job.runOptions(job, plain) }
+})
+
+/** Fails where the provider makes no batches for the endpoint that is asked for. */
+export const checkEndpoint = Effect.fn(function*({ name }: Providers.Entry, { endpoint }: RunOptions) {
+  const { endpoints } = yield* Provider
+  if (endpoint === undefined || endpoints.includes(endpoint)) return
+  return yield* new UsageError({
+    message: `--endpoint: ${name} makes no batches for ${endpoint}. Its endpoints are ${endpoints.join(", ")}.`
+  })
+})
+
 /** Builds a new run, or takes up the one that is there when it is the same, then goes on with it. */
 const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps, existing: string | undefined) {
   if (steps.from !== "build") {
@@ -44,20 +71,12 @@ const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps, existi
     })
   }
   const { say } = yield* Output
-  const source = yield* Settings.source(settings)
-  const { entry, inferred } = yield* Settings.provider(settings)
-  const options = yield* Settings.runOptions(settings)
+  const { entry, job, options, rest, source } = yield* prepare(settings)
   const json = settings.json === true
-  if (inferred) yield* say(`The model ${settings.model ?? ""} is ${entry.name}'s: --provider ${entry.id}`)
+  if (job?.rows === 0) return yield* Concluding.conclude(job, null, rest)
   const program = Effect.gen(function*() {
     const pipeline = yield* Pipeline
-    const provider = yield* Provider
-    if (options.endpoint !== undefined && !provider.endpoints.includes(options.endpoint)) {
-      return yield* new UsageError({
-        message: `--endpoint: ${entry.name} makes no batches for ${options.endpoint}. `
-          + `Its endpoints are ${provider.endpoints.join(", ")}.`
-      })
-    }
+    yield* checkEndpoint(entry, options)
     // A missing key is found before any work is done; a dry run needs none.
     if (Step.includes(steps, "submit")) yield* (yield* Submit).check("")
     const { state } = yield* displayed(
@@ -75,7 +94,7 @@ const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps, existi
     if (existing !== undefined) {
       yield* say(`There is a run of this input in ${Report.path(state.directory)} already: going on with it.`)
     } else if (!json) yield* say(`Run directory: ${Report.path(state.directory)}`)
-    return yield* advance(state.directory, { settings, steps })
+    return yield* advance(state.directory, { settings: rest, steps, job })
   })
   return yield* Effect.provide(program, Pipelines.layer(entry, settings))
 })
@@ -99,16 +118,17 @@ export const start = Effect.fn("cli.run")(
   function*(flags: RunConfig, input: Option.Option<string>, config: Option.Option<string>) {
     const settings = yield* Settings.merge(flags, input, config)
     const steps = yield* Settings.steps(settings)
-    const { output, skip_build, skip_prepare } = settings
+    const { models_file, output, skip_build, skip_prepare } = settings
+    // What is wrong with it is told before any work is done.
+    if (models_file !== undefined) yield* Estimating.catalogue(settings)
     const existing = yield* findRun(settings)
+    const goesOn = skip_build === true || skip_prepare === true || steps.from !== "build"
+    if (existing !== undefined && goesOn) return yield* take(existing, settings, steps)
     if (output !== undefined) {
-      yield* Answers.formatOf(output)
+      if (!Jobs.writesOutput(settings)) yield* Answers.formatOf(output)
       yield* Settings.checkOutput(output, { input: settings.input, directory: existing ?? settings.run_dir })
     }
-    const goesOn = skip_build === true || skip_prepare === true || steps.from !== "build"
-    return existing !== undefined && goesOn
-      ? yield* take(existing, settings, steps)
-      : yield* begin(settings, steps, existing)
+    return yield* begin(settings, steps, existing)
   }
 )
 
@@ -120,6 +140,7 @@ export const run = Command.make(
     config: Options.config,
     flags: Options.settings([
       ...Options.building,
+      ...Options.jobs,
       "dry_run",
       "output",
       "yes",
@@ -133,7 +154,8 @@ export const run = Command.make(
       "to_step",
       "skip_prepare",
       "skip_build",
-      "replay_dir"
+      "replay_dir",
+      "models_file"
     ])
   },
   ({ config, flags, input }) => start(flags, input, config)

@@ -15,7 +15,7 @@ export const submit = Command.make(
   "submit",
   {
     directory: Options.runDirectory,
-    flags: Options.settings(["yes", "json", "settle_time", "max_concurrent_jobs", "accept_new_key"])
+    flags: Options.settings(["yes", "json", "settle_time", "max_concurrent_jobs", "accept_new_key", "models_file"])
   },
   only("submit")
 ).pipe(Command.withDescription("Makes the batches of a run that is built"))

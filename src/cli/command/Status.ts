@@ -4,13 +4,14 @@
 import * as Command from "@effect/cli/Command"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import { isAtProvider } from "../../Batch.js"
 import * as CancelMark from "../../internal/CancelMark.js"
 import * as Ledger from "../../Ledger.js"
 import * as Manifest from "../../Manifest.js"
 import type { RunState, ShardState } from "../../RunState.js"
-import { reportOf } from "../Advance.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
+import * as Providers from "../Providers.js"
 import * as Report from "../Report.js"
 import * as Summary from "../Summary.js"
 import { locate } from "./Resume.js"
@@ -23,6 +24,8 @@ const standing = ({ candidates, ended, snapshot, status, tally }: ShardState): s
     return `may be ${candidates.join(" or ")}${candidates.length === 1 ? "" : ": their results will tell"}`
   }
   switch (status) {
+    case "asking":
+      return "being asked, row by row"
     case "uploaded":
     case "unanswered":
       return "not known whether it was submitted"
@@ -52,13 +55,33 @@ const times = ({ ended, snapshot }: ShardState, now: DateTime.Utc): string => {
     : `${begun}, expires in ${age(now, snapshot.expiresAt)}`
 }
 
+/** Results that are still to be fetched, and will not be there for ever. */
+const deletions = (state: RunState, now: DateTime.Utc): ReadonlyArray<string> => {
+  const times = [...state.shards.values()].flatMap(({ ended, raw, snapshot }) => {
+    const time = ended === null || raw !== null || snapshot === null
+      ? null
+      : Providers.deletionOf(state.run.provider, snapshot)
+    return time === null ? [] : [DateTime.toEpochMillis(time)]
+  })
+  if (times.length === 0) return []
+  const first = DateTime.unsafeMake(Math.min(...times))
+  const day = DateTime.formatIsoDateUtc(first)
+  return [
+    DateTime.lessThan(first, now)
+      ? `${state.run.provider} may have deleted results since ${day} that were never fetched.`
+      : `${state.run.provider} deletes results from ${day} on (in ${
+        Report.elapsed(DateTime.distance(now, first))
+      }): fetch them before that.`
+  ]
+}
+
 const shards = (state: RunState, now: DateTime.Utc): ReadonlyArray<string> => {
   const isRetried = Report.askedAgain(state).attempts > 1
   return Report.table(
     [...state.shards.values()].map((shard) => [
       `  ${shard.shard.id}`,
       ...(isRetried ? [`attempt ${shard.shard.attempt}`] : []),
-      shard.snapshot?.id ?? "-",
+      shard.snapshot !== null && isAtProvider(shard.snapshot) ? shard.snapshot.id : "-",
       standing(shard),
       progress(shard),
       times(shard, now)
@@ -77,13 +100,14 @@ const text = (state: RunState, isCancelled: boolean, now: DateTime.Utc): string 
     `begun ${Report.elapsed(DateTime.distance(state.startedAt, now))} ago, last heard of `
     + `${Report.elapsed(DateTime.distance(state.updatedAt, now))} ago`,
     ...shards(state, now),
+    ...deletions(state, now),
     ...(uncertain === 0 ? [] : [`${Report.doubt(uncertain)} Or decide: ${Report.command("reconcile", directory)}`]),
     ...(tally === null
       ? [
         isCancelled ? "It was cancelled: nothing more is sent." : "",
         status === "building" ? "" : `Go on with it: ${Report.command("resume", directory)}`
       ]
-      : [Summary.summary(reportOf(state))])
+      : [Summary.summary(Report.reportOf(state))])
   ].filter((line) => line !== "").join("\n")
 }
 
