@@ -54,15 +54,21 @@ export class ProviderError extends Schema.TaggedError<ProviderError>("llm-batch/
   /** How long the provider asked us to wait. */
   retryAfterMillis: Schema.NullOr(Schema.Number),
   /** The provider's or the network's own words, without secrets. */
-  detail: Schema.String
+  detail: Schema.String,
+  /** Whether a request whose answer is lost may have been carried out, and charged. */
+  mayBeCharged: Schema.optional(Schema.Boolean)
 }) {
   override get message(): string {
     const status = this.status === null ? "" : ` (HTTP ${this.status})`
-    const what = this.status === null && this.reason === "auth"
-      ? "Put it into the environment or into .env, and give the same command again."
-      : advice[this.reason]
+    const what = (this.status === null ? adviceBefore[this.reason] : undefined) ?? advice[this.reason]
     return `${this.provider}: ${this.operation}: ${this.detail}${status}. ${what}`
   }
+}
+
+/** What to do about what is found before any call is made. */
+const adviceBefore: Partial<Record<ProviderErrorReason, string>> = {
+  "auth": "Put it into the environment or into .env, and give the same command again.",
+  "refused": "Correct that, and give the same command again."
 }
 
 const advice: Record<ProviderErrorReason, string> = {

@@ -8,7 +8,8 @@
  *   config.yaml                          the effective configuration, without secrets
  *   rows/0001.jsonl                      row number, line, the user's id and the request, one line a row
  *   batch_inputs/<provider>/0001.jsonl   the exact bytes sent
- *   raw/<provider>/0001.jsonl            the exact bytes received; 0001.errors.jsonl for a separate error file
+ *   raw/<provider>/0001.jsonl            the exact bytes received, whatever they hold; 0001.errors.jsonl for a separate
+ *                                        error file, 0001.2.jsonl for a second download where both were short
  *   parts/0001.jsonl                     normalised results of one shard, in row order
  *   results.jsonl                        one line per input row, in input order
  *   failures.jsonl                       the rows without a usable answer
