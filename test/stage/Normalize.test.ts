@@ -177,6 +177,7 @@ describe("results become a part", () => {
         truncated: 0,
         retryable: 1,
         repairable: 0,
+        late: 0,
         duplicateLines: 0,
         conflictingLines: 0,
         unexpectedLines: 0,
