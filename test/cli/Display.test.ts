@@ -3,6 +3,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import { EndedBatch } from "llm-batch/Batch"
 import { BuildOptions } from "llm-batch/BuildOptions"
 import type { Listener } from "llm-batch/RunEvent"
 import { Fold, InputDescription, RunDescription } from "llm-batch/RunState"
@@ -293,6 +294,10 @@ describe("Display on a terminal", () => {
         const inProgress = snapshot(shard(index), "in_progress", 100)
         fold.step({ _tag: "BatchCreated", at, shard: `000${index}`, snapshot: inProgress, adopted: false })
       }
+      const completed = snapshot(shard(1), "ended", 400, { ending: "completed" })
+      const batch = new EndedBatch({ shard: shard(1), snapshot: completed, ending: "completed" })
+      fold.step({ _tag: "BatchEnded", at, batch })
+      fold.step({ _tag: "ResultsFetched", at, shard: "0001", files: [], rows: 400, shortBy: 0, shortfall: null })
       fold.step({ _tag: "ShardNormalized", at, shard: "0001", tally: tally(400) })
       yield* showing({ run: fold.state }, ({ look, tell, tick }) =>
         Effect.gen(function*() {
