@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
+import { crc32 } from "node:zlib"
 import * as AnswerSchema from "../AnswerSchema.js"
 import type { BuildOptions } from "../BuildOptions.js"
 import { InputError } from "../InputError.js"
@@ -252,6 +253,20 @@ const make = Effect.gen(function*() {
     return new Built({ ...built, input: { bytes, sha256: hash.digest("hex") } })
   }, Effect.scoped)
 
+  /** Fails when the records of a shard are not as they were built. */
+  const checkRows = Effect.fn(function*(shard: Shard) {
+    if (shard.rowsCrc32 === undefined) return
+    const path = RunDirectory.rows(shard)
+    let checksum = 0
+    yield* Stream.runForEach(Disk.readBlocks(path), (block) =>
+      Effect.sync(() => {
+        checksum = crc32(block, checksum)
+      }))
+    if (checksum !== shard.rowsCrc32) {
+      return yield* new ShardChanged({ path, shard: shard.id, problem: "its checksum differs" })
+    }
+  })
+
   const rebuild = Effect.fn("Build.rebuild")(function*(again: Rebuild, location: RunLocation, options: BuildOptions) {
     const { directory } = location
     const { tell } = yield* Progress
@@ -267,6 +282,8 @@ const make = Effect.gen(function*() {
         if (event._tag === "ShardBuilt") tell(event)
       }
     })
+    // What is asked again is what was asked first: an edited record would be another question under the same id.
+    for (const shard of again.shards) if (shard.attempt === 1) yield* checkRows(shard)
     const input = yield* Effect.acquireRelease(
       Effect.sync(() => new InputRows(disk, directory, again.shards)),
       (input) => Effect.sync(() => input.close())

@@ -7,7 +7,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -112,7 +111,10 @@ const longestDeferral = Duration.hours(25)
 const newestLasts = Duration.minutes(10)
 
 /** Milliseconds on a clock that nobody can set: from one time to another it tells what really passed. */
-const elapsing = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+const elapsing = Effect.clockWith((clock) =>
+  // Not `currentTimeNanos`: of a test clock that stands between two milliseconds, it throws.
+  Effect.sync(() => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n))
+)
 
 const make = (options: Options) =>
   Effect.gen(function*() {

@@ -203,6 +203,23 @@ describe("what a row is asked", () => {
     }))
 })
 
+describe("records of rows that were edited since", () => {
+  it.effect("are refused, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const world = yield* World.make({ script: { outcome: ({ row }) => row === 2 ? "errored" : "succeeded" } })
+      yield* world.simulate(run(rows(3)))
+      const edited = Buffer.from(world.read("rows/0001.jsonl").replace("row 2", "row 9"))
+      const handle = world.memory.disk.open(`${World.directory}/rows/0001.jsonl`, "write")
+      for (let at = 0; at < edited.length;) at += handle.write(edited, at, edited.length - at)
+      handle.close()
+      const error = yield* Effect.flip(world.simulate(retry()))
+      assert.strictEqual(error._tag, "ShardChanged")
+      assert.include(error.message, "rows/0001.jsonl: shard 0001")
+      assert.deepStrictEqual(rounds(world), [])
+      assert.lengthOf(yield* world.test.batches, 1)
+    }))
+})
+
 describe("of several answers to a row", () => {
   it.effect("one that fits counts before one that does not, that before none, and of equals the latest", () =>
     Effect.gen(function*() {

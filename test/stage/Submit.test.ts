@@ -449,6 +449,16 @@ describe("the settle time", () => {
       }))
   }
 
+  it.effect("passes on a clock that stands between two milliseconds, too", () =>
+    Effect.gen(function*() {
+      const world = yield* built(faulty([Unanswered({ status: 503 })]))
+      yield* TestClock.setTime(1_000.5)
+      const fiber = yield* Effect.fork(Effect.provide(Effect.scoped(submit), world.layer))
+      yield* TestClock.adjust("5 minutes")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* batchesOf(world), ["0001"])
+    }))
+
   for (const jump of [-24 * hour, 24 * hour]) {
     it.effect(`passes anew in a process that begins when the clock was set by ${jump / hour} hours`, () =>
       Effect.gen(function*() {
