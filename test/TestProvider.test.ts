@@ -101,7 +101,7 @@ describe("a pipeline over a script", () => {
         )
         assert.strictEqual(report.tally?.succeeded, 3)
       }
-    }), 60_000)
+    }))
 
   it.effect("has every outcome that a row may have", () =>
     Effect.gen(function*() {

@@ -136,7 +136,7 @@ describe("estimate", () => {
         [empty.code, empty.stdout],
         [0, "There are no rows: nothing is asked, and nothing costs anything.\n"]
       )
-    }), 20_000)
+    }))
 
   it.scopedLive("says what is wrong with a file of models", () =>
     Effect.gen(function*() {
@@ -156,7 +156,7 @@ describe("estimate", () => {
         }
       }
       assert.notInclude(readdirSync(cwd), "experiments")
-    }), 20_000)
+    }))
 
   it.scopedLive("estimates jobs, by flags and by configuration files", () =>
     Effect.gen(function*() {
@@ -197,7 +197,7 @@ describe("estimate", () => {
         "en.json"
       ])
       assert.notInclude(readdirSync(cwd), "experiments")
-    }), 20_000)
+    }))
 })
 
 describe("the README", () => {

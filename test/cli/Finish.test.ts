@@ -93,7 +93,7 @@ describe("run --finish sync", () => {
         const status = yield* run(["status", "here"])
         assert.match(status.stdout, /\n {2}0001 {2}attempt 1 {2}\w+ +done \(expired\)/)
         assert.match(status.stdout, /\n {2}0002 {2}attempt 2 {2}- +done +(\d+) of \1 rows answered/)
-      }), 60_000)
+      }))
 
     it.scopedLive(`is killed while ${name} is asked for the rest, and resumed`, () =>
       Effect.gen(function*() {
@@ -125,7 +125,7 @@ describe("run --finish sync", () => {
         assert.deepStrictEqual(answersIn(directory), rightAnswers(9))
         // Those two are asked twice.
         assert.deepInclude((yield* emulator.books).totals, { batches: 1, billed: 0, directCalls: 11 })
-      }), 60_000)
+      }))
   }
 
   it.scopedLive("is killed while its batches are being cancelled, and resumed", () =>
@@ -148,7 +148,7 @@ describe("run --finish sync", () => {
       const { totals } = yield* emulator.books
       assert.isAbove(totals.billed, 0)
       assert.deepInclude(totals, { batches: 1, directCalls: 10 - totals.billed })
-    }), 60_000)
+    }))
 
   it.scopedLive("is not begun by a cancellation", () =>
     Effect.gen(function*() {
@@ -172,7 +172,7 @@ describe("run --finish sync", () => {
       const { totals } = yield* emulator.books
       assert.deepInclude(totals, { batches: 1, directCalls: 0 })
       assert.isTrue(answersIn(directory).some(([, answer]) => answer === "cancelled"))
-    }), 60_000)
+    }))
 })
 
 describe("resume --finish sync", () => {
@@ -192,7 +192,7 @@ describe("resume --finish sync", () => {
       const { totals } = yield* emulator.books
       assert.isAbove(totals.billed, 0)
       assert.deepInclude(totals, { batches: 1, directCalls: 10 - totals.billed })
-    }), 60_000)
+    }))
 
   it.scopedLive("asks for what expired in a run that is finished", () =>
     Effect.gen(function*() {
@@ -203,7 +203,7 @@ describe("resume --finish sync", () => {
       assert.strictEqual(code, 0, stderr)
       assert.deepStrictEqual(answersIn(directory), rightAnswers(20))
       assert.strictEqual((yield* emulator.books).totals.batches, 1)
-    }), 60_000)
+    }))
 })
 
 describe("--deadline", () => {
@@ -239,5 +239,5 @@ describe("--deadline", () => {
         assert.strictEqual(code, 2, stderr)
         assert.include(stderr, message)
       }
-    }), 60_000)
+    }))
 })

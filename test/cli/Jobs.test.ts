@@ -234,7 +234,7 @@ describe("translate", () => {
       assert.deepInclude((yield* emulator.books).totals, { batches: 1, rows: 1, directCalls: 0 })
       const [{ params }] = lines(readFileSync(join(directory, "here/batch_inputs/anthropic/0001.jsonl"), "utf8"))
       assert.include(systemText(params), "A text editor")
-    }), 60_000)
+    }))
 
   const catalogue = "{\n  \"a\": \"Open {{file}}\",\n  \"b\": \"Save\"\n}\n"
   const toFrench = ["--target-lang", "fr", "-m", "gpt-5-mini"]
@@ -305,7 +305,7 @@ describe("translate", () => {
           readFileSync(join(directory, "en.fr.json"), "utf8"),
           code === 0 ? "{\n  \"a\": \"OPEN {{file}}\",\n  \"b\": \"SAVE\"\n}\n" : catalogue
         )
-      }), 60_000)
+      }))
   }
 
   it.scopedLive(
@@ -366,7 +366,7 @@ describe("translate", () => {
       const output = readTexts(join(directory, "examples/translate/en.fr.json"))
       assert.strictEqual(output.filter(([, text], at) => text !== readTexts(english)[at]?.[1]).length >= 190, true)
       assert.strictEqual((yield* emulator.books).totals.directCalls, 20)
-    }), 60_000)
+    }))
 })
 
 describe("classify", () => {
@@ -510,7 +510,7 @@ describe("eval", () => {
         readFileSync(join(directory, "there/scores.json"), "utf8"),
         readFileSync(join(directory, "here/scores.json"), "utf8")
       )
-    }), 60_000)
+    }))
 
   it.scopedLive(
     "lets Opus 4.6 think, also when it is made again from the configuration it kept",
@@ -549,7 +549,7 @@ describe("eval", () => {
       assert.deepInclude(manifest, { status: "built", rows: 2 })
       const rows = readFileSync(join(stdout.trim(), "rows/0001.jsonl"), "utf8")
       assert.include(rows, "\"sums|add-1|plain|0.2|0|open\"")
-    }), 60_000)
+    }))
 })
 
 describe("a job that cannot be", () => {
@@ -595,5 +595,5 @@ describe("a job that cannot be", () => {
         assert.deepStrictEqual([code, stdout], [2, ""], stderr)
       }
       assert.strictEqual((yield* llmBatch(["list", "--json"], { cwd: directory })).stdout, "[]\n")
-    }), 60_000)
+    }))
 })

@@ -91,7 +91,7 @@ describe("the README's commands", () => {
       assert.isTrue(predictions.endsWith("predictions.csv"))
       // A header, and a row for each question and model.
       assert.lengthOf(Papa.parse(Fs.readFileSync(predictions, "utf8").trimEnd()).data, 1 + 2 * 1_319)
-    }), 60_000)
+    }))
 
   it.scopedLive(`translate: ${translate}`, () =>
     Effect.gen(function*() {
@@ -101,7 +101,7 @@ describe("the README's commands", () => {
       const path = Path.resolve(directory, stdout.trim())
       assert.strictEqual(Path.basename(path), "en.fr.json")
       assert.strictEqual(JSON.parse(Fs.readFileSync(path, "utf8")).labels.paste, "fr: Paste")
-    }), 60_000)
+    }))
 
   it.scopedLive(`classify: ${classify}`, () =>
     Effect.gen(function*() {
@@ -111,5 +111,5 @@ describe("the README's commands", () => {
       assert.match(stderr, /^true \\ given +ham +spam +no answer$/mu)
       const labels = Papa.parse(Fs.readFileSync(Path.resolve(directory, stdout.trim()), "utf8").trimEnd())
       assert.lengthOf(labels.data, 1 + 5_574)
-    }), 60_000)
+    }))
 })

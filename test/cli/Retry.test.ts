@@ -161,5 +161,5 @@ describe("--settle-time", () => {
       const { duplicates, totals } = yield* emulator.books
       assert.strictEqual(totals.batches, 4)
       assert.deepStrictEqual(duplicates, [])
-    }), 60_000)
+    }))
 })

@@ -158,7 +158,7 @@ describe("run --mode sync", () => {
       assert.deepInclude(report, { status: "finished", rows: 10 })
       assert.strictEqual(report.tally.succeeded, 10)
       assert.deepStrictEqual([asked.length, twice(asked).length], [11, 1])
-    }), 60_000)
+    }))
 
   it.scopedLive("keeps to the requests of a minute that it is allowed", () =>
     Effect.gen(function*() {
@@ -176,7 +176,7 @@ describe("run --mode sync", () => {
       const resumed = yield* run(["resume", "here", "--requests-per-minute", "3"])
       assert.strictEqual(resumed.code, 0, resumed.stderr)
       assert.deepStrictEqual([asked.length, twice(asked).length], [4, 0])
-    }), 60_000)
+    }))
 
   it.scopedLive(
     "is cancelled beside the process that asks, and what was answered by then is kept",
@@ -236,7 +236,7 @@ describe("run --mode sync", () => {
       const { code, stderr } = yield* llmBatch(["cancel", "here"], { cwd: directory })
       assert.strictEqual(code, 3, stderr)
       assert.match(stderr, /\n {2}cancelled +2\n/)
-    }), 60_000)
+    }))
 })
 
 describe("the mode", () => {
@@ -276,7 +276,7 @@ describe("the mode", () => {
       const refused = yield* run(["run", "in.jsonl", "-m", "gpt-5-mini", "--mode", "sync", "--use-batch-api"])
       assert.strictEqual(refused.code, 2)
       assert.include(refused.stderr, "error: --use-batch-api and --mode sync contradict each other. Keep one.\n")
-    }), 60_000)
+    }))
 
   it.scopedLive("sync is built by a dry run, and asked by resume", () =>
     Effect.gen(function*() {
@@ -292,7 +292,7 @@ describe("the mode", () => {
       const resumed = yield* run(["resume", "here"])
       assert.strictEqual(resumed.code, 0, resumed.stderr)
       assert.deepInclude((yield* emulator.books).totals, { batches: 0, directCalls: 3 })
-    }), 60_000)
+    }))
 
   it.scopedLive("sync waits for its answers: what says otherwise is refused", () =>
     Effect.gen(function*() {
@@ -311,5 +311,5 @@ describe("the mode", () => {
       assert.deepInclude((yield* emulator.books).totals, { batches: 0, directCalls: 0 })
       assert.strictEqual((yield* run(["resume", "here"])).code, 0)
       assert.deepInclude((yield* emulator.books).totals, { batches: 0, directCalls: 3 })
-    }), 60_000)
+    }))
 })

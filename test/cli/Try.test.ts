@@ -67,7 +67,7 @@ describe("run --try", () => {
       const { tally } = JSON.parse(stdout)
       assert.deepInclude(tally, { rows: 3, succeeded: 2, errored: 1, retryable: 0 })
       assert.strictEqual((yield* emulator.books).totals.batches, 1)
-    }), 60_000)
+    }))
 
   it.scopedLive("asks all rows at once where there are no more than are tried", () =>
     Effect.gen(function*() {
@@ -77,7 +77,7 @@ describe("run --try", () => {
       assert.strictEqual(code, 0, stderr)
       assert.notInclude(stderr, "tried")
       assert.deepInclude((yield* emulator.books).totals, { batches: 0, directCalls: 2 })
-    }), 60_000)
+    }))
 
   it.scopedLive(
     "is killed between the rows that were tried and the rest, and asks no row twice",
