@@ -37,6 +37,7 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Struct from "effect/Struct"
 import * as Answers from "./Answers.js"
 import * as AnswerSchema from "./AnswerSchema.js"
 import { InputError } from "./InputError.js"
@@ -149,11 +150,23 @@ const takeDecoded = <A>(form: AnswerSchema.AnswerSchema<A>): Take<A> => ({ answe
         retryable: false
       }))
 
+/** The options that are those of each row. */
+const rowOptions = [
+  "model",
+  "system",
+  "temperature",
+  "topP",
+  "maxTokens",
+  "stop",
+  "reasoningEffort",
+  "thinking",
+  "tools"
+] as const satisfies ReadonlyArray<keyof CallOptions & keyof RequestDefaults>
+
 /** What the pipeline is told. */
 const runOptions = (options: CallOptions): Either.Either<Pipeline.RunOptions, InputError> => {
-  const isDefault = (name: string) => Object.hasOwn(RequestDefaults.fields, name)
-  const given = Object.entries(options).filter(([, value]) => value !== undefined)
-  if (typeof options.model !== "string" || options.model.trim() === "") {
+  const { model } = options
+  if (typeof model !== "string" || model.trim() === "") {
     return Either.left(
       new InputError({
         source: "the options of the call",
@@ -163,12 +176,10 @@ const runOptions = (options: CallOptions): Either.Either<Pipeline.RunOptions, In
       })
     )
   }
-  return Either.mapBoth(decodeDefaults(Object.fromEntries(given.filter(([name]) => isDefault(name)))), {
+  const given = Object.entries(Struct.pick(options, ...rowOptions)).filter(([, value]) => value !== undefined)
+  return Either.mapBoth(decodeDefaults(Object.fromEntries(given)), {
     onLeft: wrongOption,
-    onRight: (defaults): Pipeline.RunOptions => ({
-      ...Object.fromEntries(given.filter(([name]) => !isDefault(name))),
-      defaults
-    })
+    onRight: (defaults) => ({ ...Struct.omit(options, ...rowOptions), defaults })
   })
 }
 

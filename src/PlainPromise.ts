@@ -66,7 +66,7 @@ export interface PromiseOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What `.env` says, behind what the environment says. */
+/** What `.env` says, behind what the environment says: read by Node itself, since Effect's platform is an optional peer. */
 const configuration = Effect.map(Effect.orElseSucceed(Disk.readText(".env"), () => ""), (text) => {
   const entries = Object.entries(parseEnv(text)).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const]

@@ -18,10 +18,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import { answered, ResultFile } from "../Batch.js"
 import * as AnswerLog from "../internal/AnswerLog.js"
+import * as BuiltRows from "../internal/BuiltRows.js"
 import * as CancelMark from "../internal/CancelMark.js"
 import * as Disk from "../internal/Disk.js"
 import { LineReader } from "../internal/LineReader.js"
@@ -32,7 +31,7 @@ import { type Completion, Provider, type SyncRow } from "../Provider.js"
 import type { ProviderError } from "../ProviderError.js"
 import { RawFile, RawResults } from "../RawResults.js"
 import * as RunDirectory from "../RunDirectory.js"
-import { type DiskError, ShardChanged } from "../RunError.js"
+import type { DiskError, ShardChanged } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
 import type { Shard } from "../Shard.js"
 import * as WireId from "../WireId.js"
@@ -181,16 +180,6 @@ const make = (options: Options) =>
       return (yield* Effect.scoped(AnswerLog.open(shard, noteFile(shard, note)))).rows
     })
 
-    /** What is asked is what was built: a shard edited since is refused before anything is sent. */
-    const checkUnchanged = Effect.fnUntraced(function*(shard: Shard) {
-      const path = RunDirectory.batchInput(shard)
-      const hash = createHash("sha256")
-      yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => hash.update(block)))
-      if (hash.digest("hex") !== shard.sha256) {
-        return yield* new ShardChanged({ path, shard: shard.id, problem: "its SHA-256 differs" })
-      }
-    })
-
     /** A failure's pause: longer each time, never the same for all, and no shorter than the provider asks for. */
     const pauseOf = (failures: number, askedMillis: number) =>
       Effect.map(Random.nextRange(0.8, 1.2), (jitter) => {
@@ -229,7 +218,7 @@ const make = (options: Options) =>
     const ask = Effect.fn("Ask.ask")(
       function*(shard: Shard) {
         const { tell } = yield* Progress
-        yield* checkUnchanged(shard)
+        yield* BuiltRows.check(shard)
         const name = `${shard.id}.jsonl`
         const log = yield* AnswerLog.open(shard, name)
         const { next } = yield* rowsToAsk(shard, log)

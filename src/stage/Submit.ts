@@ -16,8 +16,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import { createHash } from "node:crypto"
 import { Batch, type BatchSnapshot, type InputReference } from "../Batch.js"
+import * as BuiltRows from "../internal/BuiltRows.js"
 import * as CancelMark from "../internal/CancelMark.js"
 import * as Disk from "../internal/Disk.js"
 import * as LostBatch from "../internal/LostBatch.js"
@@ -158,16 +158,6 @@ const make = (options: Options) =>
         shard: shard.id,
         problem: "the journal does not know it"
       })
-    })
-
-    /** What is sent is what was built: a shard edited since is refused before anything is sent. */
-    const checkUnchanged = Effect.fn(function*(shard: Shard) {
-      const path = RunDirectory.batchInput(shard)
-      const hash = createHash("sha256")
-      yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => hash.update(block)))
-      if (hash.digest("hex") !== shard.sha256) {
-        return yield* new ShardChanged({ path, shard: shard.id, problem: "its SHA-256 differs" })
-      }
     })
 
     /** Somebody may ask at any time that nothing more is sent. */
@@ -357,7 +347,7 @@ const make = (options: Options) =>
     const submit = Effect.fn("Submit.submit")(function*(shard: Shard) {
       const { state } = yield* stateOf(shard)
       if (state.snapshot !== null) return new Batch({ shard, snapshot: state.snapshot })
-      yield* uploading.withPermits(1)(checkUnchanged(shard))
+      yield* uploading.withPermits(1)(BuiltRows.check(shard))
       const account = yield* provider.account(shard.runTag)
       const bytes = yield* bytesOf(shard)
 
