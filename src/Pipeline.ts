@@ -30,7 +30,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -50,8 +49,8 @@ import type { RowSet } from "./internal/RowSet.js"
 import * as Ledger from "./Ledger.js"
 import * as Mode from "./Mode.js"
 import * as AskAgain from "./pipeline/AskAgain.js"
-import * as Evidence from "./pipeline/Evidence.js"
 import * as Merge from "./pipeline/Merge.js"
+import * as Reconcile from "./pipeline/Reconcile.js"
 import * as Rounds from "./pipeline/Rounds.js"
 import * as RunAccount from "./pipeline/RunAccount.js"
 import * as RunStart from "./pipeline/RunStart.js"
@@ -131,26 +130,16 @@ export interface AdvanceOptions {
   readonly acceptNewKey?: boolean | undefined
 }
 
-/**
- * What somebody decides of a shard of which it cannot be told whether a batch was made of it.
- *
- * @since 0.1.0
- * @category models
- */
-export type Decision = Data.TaggedEnum<{
-  /** This batch is the shard's. */
-  Adopt: { readonly batchId: string; readonly shard?: string | undefined }
-  /** No batch was made of it: it is sent again. */
-  Resend: { readonly shard?: string | undefined }
-}>
-
-/**
- * Constructors and matchers of `Decision`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const Decision = Data.taggedEnum<Decision>()
+export {
+  /**
+   * What somebody decides of a shard of which it cannot be told whether a batch was made of it: the type, and its
+   * constructors and matchers.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Decision
+} from "./pipeline/Reconcile.js"
 
 /**
  * What to run, and where.
@@ -206,11 +195,12 @@ export interface Service {
   readonly retry: (directory: string, options?: AdvanceOptions) => Effect.Effect<RunReport, PipelineError>
   /**
    * Settles what `SubmitUnknown` could not. Nothing is sent by it: `resume` goes on then. A decision against what the
-   * provider's own batches and results prove is refused.
+   * provider's own batches and results prove is refused; before one to send again is believed, the settle time of
+   * `Submit` passes.
    */
   readonly reconcile: (
     directory: string,
-    decision: Decision
+    decision: Reconcile.Decision
   ) => Effect.Effect<RunState, RunRejected | RunLocked | LedgerCorrupt | ShardChanged | DiskError | ProviderError>
   /**
    * Asks the provider to stop every batch of a run that has not ended, and sees to it that no further one is made. Works
@@ -267,6 +257,7 @@ const make = Effect.gen(function*() {
   const { check } = yield* Submit.Submit
   const advanceShard = yield* ShardJourney.make
   const checkAccount = yield* RunAccount.make
+  const decide = yield* Reconcile.make
 
   /** Lays rows of a finished run into new shards. Gives the state as it was when there is nothing to ask after all. */
   const again = Effect.fn("Pipeline.again")(function*(
@@ -531,55 +522,8 @@ const make = Effect.gen(function*() {
     return yield* advance(asked, options)
   }, Effect.scoped)
 
-  const reconcile = Effect.fn("Pipeline.reconcile")(function*(directory: string, decision: Decision) {
-    const state = yield* ledger.open(NodePath.resolve(directory))
-    const rejected = (problem: string, remedy: string) =>
-      new RunRejected({ directory: state.directory, problem, remedy })
-    const unsettled = [...state.shards.values()].filter(({ status }) =>
-      status === "unanswered" || status === "uploaded"
-    )
-    const wanted = decision.shard === undefined
-      ? unsettled
-      : unsettled.filter(({ shard }) => shard.id === decision.shard)
-    const [first, ...others] = wanted
-    if (first === undefined) {
-      return yield* rejected(
-        decision.shard === undefined
-          ? "every shard of this run is either sent or not"
-          : `shard ${decision.shard} is not one of which that is unknown`,
-        "There is nothing to decide: llm-batch status shows where each shard stands."
-      )
-    }
-    if (others.length > 0) {
-      return yield* rejected(
-        `of several shards it is unknown whether they were sent: ${wanted.map(({ shard }) => shard.id).join(", ")}`,
-        "Say with --shard which one is meant."
-      )
-    }
-    const { shard } = first
-    const prove = (adopted: BatchSnapshot | null) =>
-      Effect.provideService(Evidence.check(state, first, adopted), Provider, provider)
-    if (decision._tag === "Resend") {
-      yield* prove(null)
-      const detail = "somebody decided that no batch was made of it"
-      yield* ledger.append(state.directory, { _tag: "CreateFailed", shard: shard.id, refused: false, detail })
-      return yield* ledger.state(state.directory)
-    }
-    const owner = [...state.shards.values()].find(({ snapshot }) => snapshot?.id === decision.batchId)
-    if (owner !== undefined) {
-      return yield* rejected(`batch ${decision.batchId} is that of shard ${owner.shard.id}`, "Name another one.")
-    }
-    const snapshot = yield* retryTransient(retries)(provider.retrieve(decision.batchId))
-    const { total } = snapshot.counts
-    if (total !== 0 && total !== shard.rows) {
-      return yield* rejected(
-        `batch ${decision.batchId} counts ${total} rows, and shard ${shard.id} counts ${shard.rows}`,
-        "It is the batch of something else: name another one."
-      )
-    }
-    yield* prove(snapshot)
-    yield* ledger.append(state.directory, { _tag: "BatchCreated", shard: shard.id, snapshot, adopted: true })
-    return yield* ledger.state(state.directory)
+  const reconcile = Effect.fn("Pipeline.reconcile")(function*(directory: string, decision: Reconcile.Decision) {
+    return yield* decide(yield* ledger.open(NodePath.resolve(directory)), decision)
   }, Effect.scoped)
 
   const isHeld = (directory: string) =>

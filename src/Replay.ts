@@ -24,6 +24,7 @@
  */
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
@@ -332,7 +333,8 @@ const make = Effect.fnUntraced(function*(given: string) {
   return Context.make(Submit, {
     check: () =>
       onDisk(Effect.mapError(savedFiles, () => refused("look for saved results", `there are none in ${directory}`))),
-    submit: (shard) => onDisk(submit(shard))
+    submit: (shard) => onDisk(submit(shard)),
+    settleTime: Duration.zero
   }).pipe(
     Context.add(Poll, {
       poll,

@@ -72,6 +72,9 @@ export interface Service {
    * crash. The run must be held by the ledger.
    */
   readonly submit: (shard: Shard) => Effect.Effect<Batch, SubmitError>
+
+  /** How long after a create without a clear answer the provider's list is believed when it shows no batch. */
+  readonly settleTime: Duration.Duration
 }
 
 /**
@@ -402,7 +405,7 @@ const make = (options: Options) =>
       )
     }, Effect.provideService(Disk.Disk, disk))
 
-    return Submit.of({ check: (runTag) => Effect.asVoid(provider.account(runTag)), submit })
+    return Submit.of({ check: (runTag) => Effect.asVoid(provider.account(runTag)), submit, settleTime })
   })
 
 /**

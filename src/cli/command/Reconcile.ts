@@ -7,6 +7,7 @@ import * as CliOptions from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Decision, Pipeline } from "../../Pipeline.js"
+import { displayed } from "../Advance.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
@@ -33,7 +34,7 @@ const shard = CliOptions.text("shard").pipe(
 /** `llm-batch reconcile RUN_DIR` */
 export const reconcile = Command.make(
   "reconcile",
-  { directory: Options.runDirectory, adopt, resend, shard, flags: Options.settings(["json"]) },
+  { directory: Options.runDirectory, adopt, resend, shard, flags: Options.settings(["json", "settle_time"]) },
   ({ adopt, directory, flags, resend, shard }) =>
     Effect.gen(function*() {
       const output = yield* Output
@@ -46,14 +47,14 @@ export const reconcile = Command.make(
       }
       const provider = yield* providerOf(directory)
       const meant = Option.getOrUndefined(shard)
-      const state = yield* Effect.flatMap(Pipeline, ({ reconcile }) =>
-        reconcile(
-          directory,
-          Option.match(adopt, {
-            onNone: () => Decision.Resend({ shard: meant }),
-            onSome: (batchId) => Decision.Adopt({ batchId, shard: meant })
-          })
-        )).pipe(Effect.provide(Pipelines.layer(provider, {})))
+      const decision = Option.match(adopt, {
+        onNone: () => Decision.Resend({ shard: meant }),
+        onSome: (batchId) => Decision.Adopt({ batchId, shard: meant })
+      })
+      const state = yield* displayed(
+        Effect.flatMap(Pipeline, ({ reconcile }) => reconcile(directory, decision)),
+        flags.json === true
+      ).pipe(Effect.provide(Pipelines.layer(provider, flags)))
       if (flags.json === true) return yield* output.json(Report.json(state))
       const uncertain = Report.uncertain(state)
       yield* output.say([

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
 import { Decision, Pipeline } from "llm-batch/Pipeline"
-import type { Service } from "llm-batch/Provider"
+import { Finding, type Service } from "llm-batch/Provider"
 import { ProviderError } from "llm-batch/ProviderError"
 import { RequestDefaults } from "llm-batch/Request"
 import * as Source from "llm-batch/Source"
@@ -20,13 +22,29 @@ const blind = new ProviderError({
 })
 
 /** A run of one row a shard, of which nobody knows what became of its creates; its list can be read again if `sees`. */
-const inDoubt = (creates: ReadonlyArray<SubmitFault>, sees: { now: boolean }) =>
+const inDoubt = (
+  creates: ReadonlyArray<SubmitFault>,
+  sees: { now: boolean },
+  lag: Duration.DurationInput = 0,
+  isUntagged = false
+) =>
   Effect.gen(function*() {
+    let firstLook: number | undefined
     const world = yield* World.make({
       script: { faults: { create: creates } },
       wrap: (provider): Service => ({
         ...provider,
-        find: (...args) => Effect.suspend(() => sees.now ? provider.find(...args) : Effect.fail(blind))
+        find: (...args) =>
+          Effect.gen(function*() {
+            if (!sees.now) return yield* blind
+            const now = yield* Clock.currentTimeMillis
+            firstLook ??= now
+            if (now < firstLook + Duration.toMillis(lag)) return Finding.Absent()
+            const finding = yield* provider.find(...args)
+            return isUntagged && finding._tag === "Found"
+              ? Finding.Ambiguous({ candidates: [finding.snapshot] })
+              : finding
+          })
       })
     })
     const rows = Source.fromRows(creates.map((_, index) => ({ prompt: `row ${index + 1}` })))
@@ -64,6 +82,30 @@ describe("a decision to send a shard again", () => {
       const report = yield* resume(world)
       assert.strictEqual(report.tally?.succeeded, 1)
       assert.deepStrictEqual(yield* made(world), ["0001"])
+    }))
+
+  it.effect("waits until a batch that is only now being made would be seen", () =>
+    Effect.gen(function*() {
+      const sees = { now: false }
+      const world = yield* inDoubt([lost], sees, "50 seconds")
+      sees.now = true
+      assert.include(
+        yield* messageOf(decide(world, Decision.Resend({}))),
+        "batch batch-1 was made of shard 0001, and is paid for"
+      )
+      assert.deepStrictEqual(yield* made(world), ["0001"])
+    }))
+
+  it.effect("is refused when a batch has appeared since that may be the shard's", () =>
+    Effect.gen(function*() {
+      const sees = { now: false }
+      const world = yield* inDoubt([lost], sees, "50 seconds", true)
+      sees.now = true
+      assert.strictEqual(
+        yield* messageOf(decide(world, Decision.Resend({}))),
+        "/runs/one: batch batch-1 has appeared since, and may have been made of shard 0001. "
+          + "llm-batch resume /runs/one tells when it has ended; or look at it, and decide again."
+      )
     }))
 
   it.effect("is taken when nothing can be looked through", () =>
