@@ -112,8 +112,8 @@ export const make = Effect.gen(function*() {
     const after = yield* look(run, state)
     if (after?._tag === "Found") return yield* isPaidFor(run, state, after.snapshot.id)
     if (after?._tag !== "Ambiguous") return
-    const known = before?._tag === "Ambiguous" ? before.candidates.map(({ id }) => id) : []
-    const appeared = after.candidates.find(({ id }) => !known.includes(id))
+    // Those that the run has told of are what was decided about.
+    const appeared = after.candidates.find(({ id }) => !state.candidates.includes(id))
     if (appeared === undefined) return
     return yield* new RunRejected({
       directory: run.directory,
