@@ -297,6 +297,86 @@ describe("a batch", () => {
     }))
 })
 
+describe("the queue", () => {
+  it.effect("has room for so many tokens of a model; a batch without room fails a minute later", () =>
+    Effect.gen(function*() {
+      // A batch has two rows.
+      const test = yield* TestProvider.make({ enqueuedTokens: 5_000, tokensOf: () => 1_250 })
+      yield* makeBatch(test)
+      yield* TestClock.adjust("5 minutes")
+      yield* makeBatch(test)
+      const declined = yield* makeBatch(test)
+      assert.strictEqual(declined.status, "validating")
+      yield* TestClock.adjust("1 minute")
+      const ended = yield* test.provider.retrieve(declined.id)
+      assert.deepStrictEqual([ended.status, ended.ending, ended.files], ["ended", "failed", []])
+      assert.deepStrictEqual(ended.problems.map(({ code, line, message }) => [code, line, message]), [[
+        "token_limit_exceeded",
+        null,
+        "Enqueued token limit reached for test in organization org-test. Limit: 5,000 enqueued tokens. "
+        + "Please try again once some in_progress batches have been completed."
+      ]])
+      yield* TestClock.adjust("4 minutes")
+      yield* makeBatch(test)
+      const batches = yield* test.batches
+      assert.deepStrictEqual(
+        batches.map(({ rowsBilled, snapshot, tokens }) => [
+          snapshot.ending,
+          rowsBilled,
+          tokens.get("test")
+        ]),
+        [
+          ["completed", 2, 2_500],
+          [null, 0, 2_500],
+          ["failed", 0, undefined],
+          [null, 0, 2_500]
+        ]
+      )
+      assert.deepStrictEqual([...yield* test.peakTokens], [["test", 5_000]])
+    }))
+
+  it.effect("counts words when nobody says how, and has no limit unless it is given one", () =>
+    Effect.gen(function*() {
+      const test = yield* TestProvider.make()
+      yield* Effect.replicateEffect(makeBatch(test), 3)
+      assert.deepStrictEqual([...yield* test.peakTokens], [["test", 6]])
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual((yield* test.batches).map(({ snapshot }) => snapshot.ending), Array(3).fill("completed"))
+    }))
+
+  it.effect("is one for each model", () =>
+    Effect.gen(function*() {
+      const test = yield* TestProvider.make({ enqueuedTokens: 3 })
+      const of = (models: ReadonlyArray<string>) =>
+        Stream.make(Buffer.from(
+          models.map((model) => `{"custom_id":"tag-1","body":{"model":"${model}","messages":[{"content":"a b"}]}}\n`)
+            .join("")
+        ))
+      const submit = (content: ReturnType<typeof of>) =>
+        Effect.flatMap(test.provider.upload(shard, content), (input) => test.provider.create(shard, input, content))
+      yield* submit(of(["red", "green"]))
+      yield* submit(of(["blue"]))
+      yield* submit(of(["blue", "white"]))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual((yield* test.batches).map(({ snapshot }) => snapshot.ending), [null, null, "failed"])
+      assert.deepStrictEqual([...yield* test.peakTokens], [["red", 2], ["green", 2], ["blue", 2]])
+    }))
+
+  it.effect("takes so many creates within an hour, and says when to come again", () =>
+    Effect.gen(function*() {
+      const test = yield* TestProvider.make({ createsPerHour: 2 })
+      yield* makeBatch(test)
+      yield* TestClock.adjust("20 minutes")
+      yield* makeBatch(test)
+      yield* TestClock.adjust("10 minutes")
+      const refused = yield* Effect.flip(makeBatch(test))
+      assert.deepInclude(refused, { _tag: "Unknown", status: 429, retryAfterMillis: 30 * 60_000 })
+      assert.lengthOf(yield* test.batches, 2)
+      yield* TestClock.adjust("30 minutes")
+      yield* makeBatch(test)
+    }))
+})
+
 describe("a fault", () => {
   it.effect("strikes the call whose turn it is", () =>
     Effect.gen(function*() {

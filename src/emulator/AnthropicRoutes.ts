@@ -13,7 +13,7 @@ import * as AnthropicRequest from "./AnthropicRequest.js"
 import * as Batches from "./Batches.js"
 import * as Endpoint from "./Endpoint.js"
 import type { JsonObject } from "./Json.js"
-import type { Moment } from "./Lifecycle.js"
+import { endedAt, type Moment } from "./Lifecycle.js"
 import * as OpenAiFiles from "./OpenAiFiles.js"
 import * as Refused from "./Refused.js"
 import * as RowStore from "./RowStore.js"
@@ -64,7 +64,7 @@ const batchObject = (state: State, call: Endpoint.Call, batch: StoredBatch, mome
       canceled: settled?.cancelled ?? 0,
       expired: settled?.expired ?? 0
     },
-    ended_at: rfc3339(moment.completedAt ?? moment.expiredAt ?? moment.cancelledAt),
+    ended_at: rfc3339(endedAt(moment)),
     created_at: rfc3339(batch.createdAt),
     expires_at: rfc3339(moment.expiresAt),
     archived_at: rfc3339(archived),
@@ -208,8 +208,7 @@ const answer = (state: State, call: Endpoint.Call) =>
   Effect.gen(function*() {
     // How an answer is delivered does not change it.
     const { stream, ...params } = yield* Endpoint.body(call)
-    const limited = state.rateLimits.admit("anthropic", call.requestId)
-    if (limited !== undefined) return limited
+    yield* state.rateLimits.admit("anthropic")
     if (stream !== true && typeof params["max_tokens"] === "number" && params["max_tokens"] > mostUnstreamed) {
       return yield* Refused.invalid("Streaming is required for operations that may take longer than 10 minutes.")
     }

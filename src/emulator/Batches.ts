@@ -11,11 +11,14 @@ import type { JsonObject } from "./Json.js"
 import * as Lifecycle from "./Lifecycle.js"
 import type { Endpoint } from "./OpenAiRequest.js"
 import * as OpenAiScan from "./OpenAiScan.js"
+import * as Queue from "./Queue.js"
 import type { Refused } from "./Refused.js"
 import * as ResultFile from "./ResultFile.js"
 import * as ResultLines from "./ResultLines.js"
 import * as RowStore from "./RowStore.js"
+import * as Standing from "./Standing.js"
 import type * as State from "./State.js"
+import * as Tokenizer from "./Tokenizer.js"
 
 /**
  * Who calls: the account that owns what is made, and a fingerprint of the key, never the key.
@@ -54,24 +57,6 @@ const endingOf = (rows: RowStore.RowIndex): "expired" | "cancelled" | undefined 
 const struck = (state: State.State, share: number, what: string, order: number): boolean =>
   Fingerprint.make(state.options.seed, `${what} ${order}`).fraction(0) < share
 
-const timeline = (state: State.State, batch: State.StoredBatch): Lifecycle.Timeline => {
-  const { options } = state
-  const openAi = batch.provider === "openai"
-  return {
-    createdAt: batch.createdAt,
-    validating: openAi ? options.validating * 1000 : 0,
-    processing: options.processing * 1000,
-    finalizing: openAi ? options.finalizing * 1000 : 0,
-    cancelling: options.cancelling * 1000,
-    window: options.window * 1000,
-    invalid: batch.errors.length > 0,
-    ending: batch.expires ? "expired" : batch.ending,
-    doneAtEnding: batch.expires ? batch.plan.expireBatchesAnswered : 1,
-    waitForWindow: batch.plan.waitForWindow,
-    cancelledAt: batch.cancelledAt
-  }
-}
-
 const stopOf = (moment: Lifecycle.Moment): ResultLines.Stop => ({
   progress: moment.progress,
   by: moment.status === "expired" ? "expired" : moment.status === "cancelled" ? "cancelled" : undefined
@@ -85,10 +70,10 @@ const stopOf = (moment: Lifecycle.Moment): ResultLines.Stop => ({
  */
 export const moment = (state: State.State, batch: State.StoredBatch): Effect.Effect<Lifecycle.Moment> =>
   Effect.gen(function*() {
-    const early = Lifecycle.at(timeline(state, batch), state.time.now())
+    const early = Standing.now(state, batch)
     if (early.status === "validating") return early
     yield* batch.scan
-    const now = Lifecycle.at(timeline(state, batch), state.time.now())
+    const now = Standing.now(state, batch)
     if (now.ended && now.status !== "failed") yield* batch.settle
     return now
   })
@@ -108,7 +93,7 @@ export const results = (
   ResultFile.bytes(
     state.answers,
     batch,
-    stopOf(Lifecycle.at(timeline(state, batch), state.time.now())),
+    stopOf(Standing.now(state, batch)),
     settled,
     part
   )
@@ -122,7 +107,7 @@ type Fields = Pick<
 const make = (state: State.State, caller: Caller, fields: Fields): Effect.Effect<State.StoredBatch> =>
   Effect.gen(function*() {
     const settle = yield* Effect.cached(Effect.uninterruptible(Effect.suspend(() => {
-      const stop = stopOf(Lifecycle.at(timeline(state, batch), state.time.now()))
+      const stop = stopOf(Standing.now(state, batch))
       return Effect.tap(ResultFile.settle(state.answers, batch, stop), (settled) =>
         Effect.sync(() => {
           batch.settled = settled
@@ -142,7 +127,7 @@ const make = (state: State.State, caller: Caller, fields: Fields): Effect.Effect
       scan: Effect.void,
       settle,
       model: undefined,
-      enqueuedTokens: 0,
+      enqueued: undefined,
       ending: endingOf(fields.rows),
       cancelledAt: undefined,
       settled: undefined
@@ -155,8 +140,7 @@ const addResultFiles = (state: State.State, batch: State.StoredBatch, settled: S
   for (const part of ["output", "error"] as const) {
     const bytes = part === "output" ? settled.outputBytes : settled.errorBytes
     if (bytes === 0) continue
-    const ended = Lifecycle.at(timeline(state, batch), state.time.now())
-    const createdAt = ended.completedAt ?? ended.expiredAt ?? ended.cancelledAt ?? state.time.now()
+    const createdAt = Lifecycle.endedAt(Standing.now(state, batch)) ?? state.time.now()
     const id = resultFileId(state, batch, part)
     state.files.set(id, {
       id,
@@ -180,18 +164,6 @@ const addResultFiles = (state: State.State, batch: State.StoredBatch, settled: S
 export const resultFileId = (state: State.State, batch: State.StoredBatch, part: "output" | "error"): string =>
   `file-${Fingerprint.make(state.options.seed, `${batch.id} ${part}`).hex(24)}`
 
-/** Tokens of the other batches of this model and account that are under way. */
-const enqueued = (state: State.State, batch: State.StoredBatch): number => {
-  let total = 0
-  for (const other of state.batches.values()) {
-    if (
-      other === batch || other.provider !== "openai" || other.account !== batch.account || other.model !== batch.model
-    ) continue
-    if (!Lifecycle.at(timeline(state, other), state.time.now()).ended) total += other.enqueuedTokens
-  }
-  return total
-}
-
 const scanOpenAi = (state: State.State, batch: State.StoredBatch): Effect.Effect<void> =>
   Effect.gen(function*() {
     const { options } = state
@@ -203,22 +175,17 @@ const scanOpenAi = (state: State.State, batch: State.StoredBatch): Effect.Effect
       maxBytes: options.openAiMaxBytes,
       maxEmbeddingInputs: options.openAiMaxEmbeddingInputs,
       fate: fateOf(state),
+      tokens: options.openAiEnqueuedTokens === undefined ? () => 0 : yield* Tokenizer.load,
       rows: batch.rows
     })
     batch.model = scanned.model
     batch.errors.push(...scanned.errors)
     if (batch.errors.length > 0) return
-    const limit = options.openAiEnqueuedTokens
-    if (scanned.tokens + enqueued(state, batch) > limit) {
-      const message = `Enqueued token limit reached for ${scanned.model} in organization org-emulator. ` +
-        `Limit: ${limit} enqueued tokens. Please try again once some in_progress batches have been completed.`
-      batch.errors.push(OpenAiScan.error("token_limit_exceeded", message))
-    } else if (struck(state, batch.plan.failBatches, "fail", batch.order)) {
-      batch.errors.push(OpenAiScan.error(batch.plan.failCode, "The batch could not be processed."))
-    } else {
-      batch.enqueuedTokens = scanned.tokens
-      batch.ending = endingOf(batch.rows)
-    }
+    const problem = struck(state, batch.plan.failBatches, "fail", batch.order)
+      ? OpenAiScan.error(batch.plan.failCode, "The batch could not be processed.")
+      : Queue.enqueue(state, batch, scanned.tokens)
+    if (problem === undefined) batch.ending = endingOf(batch.rows)
+    else batch.errors.push(problem)
   })
 
 /**
@@ -275,6 +242,7 @@ export const createAnthropic = (
       fate: fateOf(state),
       rows
     })
+    yield* Queue.admitAnthropic(state, caller.account, rows.count)
     const batch = yield* make(state, caller, {
       provider: "anthropic",
       endpoint: "/v1/chat/completions",

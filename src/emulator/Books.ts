@@ -6,7 +6,10 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Batches from "./Batches.js"
-import type { State } from "./State.js"
+import { stringAt } from "./Json.js"
+import * as Lifecycle from "./Lifecycle.js"
+import * as Queue from "./Queue.js"
+import type { State, StoredBatch } from "./State.js"
 
 /**
  * A batch in the books. Counts and tokens of results are 0 until it has ended.
@@ -19,10 +22,14 @@ export class BatchEntry extends Schema.Class<BatchEntry>("llm-batch/emulator/Bat
   provider: Schema.Literal("openai", "anthropic"),
   /** OpenAI's word for where it stands, for both providers. */
   status: Schema.String,
+  /** OpenAI: the code of what was found wrong with it as a whole, where it failed. */
+  problem: Schema.NullOr(Schema.String),
   /** Whether it was deleted since. */
   deleted: Schema.Boolean,
   /** OpenAI: the endpoint its rows go to. */
   endpoint: Schema.NullOr(Schema.String),
+  /** OpenAI: the model of its rows, once they are read. */
+  model: Schema.NullOr(Schema.String),
   /** The sha256 of what was sent: the input file, or the body of the create. */
   sha256: Schema.String,
   inputBytes: Schema.Int,
@@ -39,7 +46,24 @@ export class BatchEntry extends Schema.Class<BatchEntry>("llm-batch/emulator/Bat
   inputTokens: Schema.Int,
   outputTokens: Schema.Int,
   /** Milliseconds of emulated time since the epoch. */
-  createdAt: Schema.Number
+  createdAt: Schema.Number,
+  endedAt: Schema.NullOr(Schema.Number)
+}) {}
+
+/**
+ * The queue of an OpenAI account for one model, where the tokens in it are limited.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class QueueEntry extends Schema.Class<QueueEntry>("llm-batch/emulator/QueueEntry")({
+  model: Schema.String,
+  /** The most tokens that were in it at a time. */
+  peak: Schema.Int,
+  /** How many batches failed because there was no room for them. */
+  declined: Schema.Int,
+  /** The tokens in it from a time on, in milliseconds of emulated time since the epoch, up to the next one. */
+  changes: Schema.Array(Schema.Struct({ at: Schema.Number, tokens: Schema.Int }))
 }) {}
 
 /**
@@ -64,6 +88,8 @@ export class Books extends Schema.Class<Books>("llm-batch/emulator/Books")({
   }),
   /** Inputs that were sent in more than one batch that costs or may yet cost something. */
   duplicates: Schema.Array(Schema.Struct({ sha256: Schema.String, batches: Schema.Array(Schema.String) })),
+  /** One for each account and model, in the order of their first batches. */
+  queues: Schema.Array(QueueEntry),
   /** Calls by route (`"POST /v1/batches"`) and by status, `reset`, `cut` or `hang`. */
   calls: Schema.Record({ key: Schema.String, value: Schema.Record({ key: Schema.String, value: Schema.Int }) }),
   /** Files that were neither deleted nor have expired. */
@@ -74,6 +100,25 @@ export class Books extends Schema.Class<Books>("llm-batch/emulator/Books")({
 /** A batch costs nothing when it has come to its end without a row that is paid for. */
 const costs = (entry: BatchEntry): boolean =>
   entry.billed > 0 || !["failed", "completed", "expired", "cancelled"].includes(entry.status)
+
+const queuesOf = (state: State, batches: ReadonlyArray<StoredBatch>): ReadonlyArray<QueueEntry> => {
+  if (state.options.openAiEnqueuedTokens === undefined) return []
+  const queues = new Map<string, Array<StoredBatch>>()
+  for (const batch of batches) {
+    if (batch.provider !== "openai" || batch.model === undefined) continue
+    const key = `${batch.account}\n${batch.model}`
+    queues.set(key, [...(queues.get(key) ?? []), batch])
+  }
+  return [...queues.values()].map((batches) => {
+    const changes = Queue.changes(state, batches)
+    return new QueueEntry({
+      model: batches[0]?.model ?? "",
+      peak: changes.reduce((most, { tokens }) => Math.max(most, tokens), 0),
+      declined: batches.filter(({ errors }) => stringAt(errors[0], "code") === "token_limit_exceeded").length,
+      changes
+    })
+  })
+}
 
 /**
  * The books as of now. Batches that have ended are settled first.
@@ -90,8 +135,10 @@ export const make = (state: State): Effect.Effect<Books> =>
           id: batch.id,
           provider: batch.provider,
           status: moment.status,
+          problem: moment.status === "failed" ? stringAt(batch.errors[0], "code") ?? null : null,
           deleted: state.deleted.has(batch.id),
           endpoint: batch.provider === "openai" ? batch.endpoint : null,
+          model: batch.model ?? null,
           sha256: batch.spool.sha256,
           inputBytes: batch.spool.bytes,
           metadata: batch.metadata,
@@ -104,7 +151,8 @@ export const make = (state: State): Effect.Effect<Books> =>
           billed: batch.settled?.succeeded ?? 0,
           inputTokens: batch.settled?.inputTokens ?? 0,
           outputTokens: batch.settled?.outputTokens ?? 0,
-          createdAt: batch.createdAt
+          createdAt: batch.createdAt,
+          endedAt: Lifecycle.endedAt(moment) ?? null
         })))
     const sum = (of: (entry: BatchEntry) => number): number =>
       batches.reduce((total, entry) =>
@@ -133,6 +181,7 @@ export const make = (state: State): Effect.Effect<Books> =>
         sha256: key.split(" ")[1] ?? key,
         batches: ids
       })),
+      queues: queuesOf(state, all),
       calls: Object.fromEntries([...state.calls].map(([route, statuses]) => [route, Object.fromEntries(statuses)])),
       filesAlive: alive.length,
       fileBytesAlive: alive.reduce((total, file) => total + file.bytes, 0)

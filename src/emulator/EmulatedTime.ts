@@ -16,6 +16,8 @@ export interface EmulatedTime {
   readonly now: () => number
   /** The time of the clock, for headers that speak of real waiting. */
   readonly real: () => number
+  /** How long a span of emulated time takes in real time; where time stands still, as long as it is. */
+  readonly toReal: (millis: number) => number
   /** Moves the emulated time on. */
   readonly advance: (millis: number) => void
 }
@@ -31,6 +33,7 @@ export const make = (clock: Clock.Clock, timeScale: number): EmulatedTime => {
   return {
     now: () => Math.floor(start + (real() - start) * timeScale + moved),
     real,
+    toReal: (millis) => timeScale === 0 ? millis : millis / timeScale,
     advance: (millis) => {
       moved += millis
     }

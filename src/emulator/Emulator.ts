@@ -104,6 +104,8 @@ export class EmulatorError extends Schema.TaggedError<EmulatorError>("llm-batch/
 export type Settings = ConstructorParameters<typeof Options>[0] & {
   /** Gives the answer to a request, or `undefined` to have one made up. It goes before the file of answers. */
   readonly answer?: ((request: Answer.AnswerRequest) => string | undefined) | undefined
+  /** Is told of each call to a provider when it is answered, by its route as the books name it. */
+  readonly onCall?: ((route: string) => void) | undefined
 }
 
 const readAnswers = ({ answerErrorRate: errorRate, answersFile: path, seed }: Options) =>
@@ -119,7 +121,10 @@ const readAnswers = ({ answerErrorRate: errorRate, answersFile: path, seed }: Op
     return read.answer
   })
 
-const makeState = (options: Options, answer: Settings["answer"]): Effect.Effect<State, EmulatorError, Scope.Scope> =>
+const makeState = (
+  options: Options,
+  { answer, onCall }: Pick<Settings, "answer" | "onCall">
+): Effect.Effect<State, EmulatorError, Scope.Scope> =>
   Effect.gen(function*() {
     const clock = yield* Effect.clock
     const scope = yield* Effect.scope
@@ -143,6 +148,7 @@ const makeState = (options: Options, answer: Settings["answer"]): Effect.Effect<
       batches: new Map(),
       deleted: new Map(),
       calls: new Map(),
+      onCall: onCall ?? (() => undefined),
       faulted: new Map(),
       strikes: new Map(),
       rateLimits: RateLimits.make(options, time.real),
@@ -204,9 +210,9 @@ export const make: (settings?: Settings) => Effect.Effect<Service, EmulatorError
   "Emulator.make"
 )(
   function*(settings: Settings = {}) {
-    const { answer, ...given } = settings
+    const { answer, onCall, ...given } = settings
     const options = new Options(given)
-    const state = yield* makeState(options, answer)
+    const state = yield* makeState(options, { answer, onCall })
     const node = Http.createServer()
     // Nothing here may end a connection on its own account: uploads are long, and hanging is a fault to be ordered.
     node.requestTimeout = 0

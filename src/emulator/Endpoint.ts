@@ -177,22 +177,29 @@ const headersOf = (state: State, provider: Provider, requestId: string): { reado
       ...state.rateLimits.headers(provider)
     }
 
+const waiting = (provider: Provider, millis: number | null): { readonly [name: string]: string } =>
+  millis === null ? {} : {
+    "retry-after": String(Math.ceil(millis / 1_000)),
+    ...(provider === "openai" ? { "retry-after-ms": String(millis) } : {})
+  }
+
 const refusal = (
   provider: Provider,
   refused: Refused.Refused,
   requestId: string
 ): HttpServerResponse.HttpServerResponse =>
-  json(
+  HttpServerResponse.unsafeJson(
     provider === "openai"
       ? OpenAiAnswer.errorBody(refused.detail, refused.type, refused.param, refused.code)
       : AnthropicAnswer.errorBody(refused.type, refused.detail, requestId),
-    refused.status
+    { status: refused.status, headers: waiting(provider, refused.retryAfterMillis) }
   )
 
 const record = (state: State, route: string, status: string): void => {
   const statuses = state.calls.get(route) ?? new Map<string, number>()
   state.calls.set(route, statuses)
   statuses.set(status, (statuses.get(status) ?? 0) + 1)
+  state.onCall(route)
 }
 
 /** What a call is answered, faults included; what is struck is in the books before it is carried out. */

@@ -66,6 +66,15 @@ export interface Moment {
   readonly cancelledAt?: number
 }
 
+/**
+ * When a batch ended, if it has.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const endedAt = (moment: Moment): number | undefined =>
+  moment.completedAt ?? moment.expiredAt ?? moment.cancelledAt ?? moment.failedAt
+
 /** How the work on a batch ends: when, by what, and how much of it is done then. */
 interface Stop {
   readonly at: number

@@ -11,6 +11,7 @@ import type { Moment } from "./Lifecycle.js"
 import * as OpenAiAnswer from "./OpenAiAnswer.js"
 import * as OpenAiFiles from "./OpenAiFiles.js"
 import * as OpenAiRequest from "./OpenAiRequest.js"
+import * as Queue from "./Queue.js"
 import * as Refused from "./Refused.js"
 import type { State, StoredBatch } from "./State.js"
 import * as Streaming from "./Streaming.js"
@@ -166,6 +167,7 @@ const create = (state: State, call: Endpoint.Call) =>
         "invalid_value"
       )
     }
+    yield* Queue.admitOpenAi(state, call.caller.account)
     const batch = yield* Batches.createOpenAi(state, call.caller, {
       endpoint,
       fileId,
@@ -215,8 +217,7 @@ const cancel = (state: State, call: Endpoint.Call) =>
 const answer = (state: State, endpoint: OpenAiRequest.Endpoint) => (call: Endpoint.Call) =>
   Effect.gen(function*() {
     const body = yield* Endpoint.body(call)
-    const limited = state.rateLimits.admit("openai", call.requestId)
-    if (limited !== undefined) return limited
+    yield* state.rateLimits.admit("openai")
     // How an answer is delivered does not change it.
     const { stream, stream_options: streamOptions, ...asked } = body
     const reply = OpenAiAnswer.reply(state.answers, endpoint, endpoint === "/v1/embeddings" ? body : asked)

@@ -4,10 +4,10 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { tokens } from "./Answer.js"
 import { isObject, type Json, type JsonObject, objectAt, parse, stringAt } from "./Json.js"
 import * as OpenAiRequest from "./OpenAiRequest.js"
 import * as RowStore from "./RowStore.js"
+import type { Count } from "./Tokenizer.js"
 
 /** OpenAI tells the first errors only. */
 const mostErrors = 100
@@ -27,6 +27,8 @@ export interface Input {
   readonly maxEmbeddingInputs: number
   /** What the plan wants with a row of this body. */
   readonly fate: (body: JsonObject) => number
+  /** Counts the tokens of a row's prompt. */
+  readonly tokens: Count
   /** Where the rows go. */
   readonly rows: RowStore.RowIndex
 }
@@ -40,6 +42,7 @@ export interface Input {
 export interface Scanned {
   readonly errors: ReadonlyArray<JsonObject>
   readonly model: string | undefined
+  /** Of all rows. */
   readonly tokens: number
 }
 
@@ -131,8 +134,9 @@ export const scan = (input: Input): Effect.Effect<Scanned> =>
       if (text.trim() === "") return true
       const row = parse(text)
       judge(row, number)
-      total += tokens(text)
-      input.rows.push(offset, bytes.length, input.fate(objectAt(row, "body")))
+      const body = objectAt(row, "body")
+      total += input.tokens(body, input.endpoint)
+      input.rows.push(offset, bytes.length, input.fate(body))
       return errors.length < mostErrors && input.rows.count <= input.maxRows
     })
 

@@ -40,14 +40,21 @@ export class Options extends Schema.Class<Options>("llm-batch/emulator/Options")
   openAiMaxBytes: limit(200 * 1024 * 1024),
   /** OpenAI: embedding inputs in a batch. */
   openAiMaxEmbeddingInputs: limit(50_000),
-  /** OpenAI: tokens of the batches of one model that may be enqueued at a time. */
-  openAiEnqueuedTokens: limit(Number.MAX_SAFE_INTEGER),
+  /**
+   * OpenAI: tokens of the batches of one model that an account may have enqueued at a time. By default there is no limit,
+   * and they are not counted.
+   */
+  openAiEnqueuedTokens: Schema.optional(Schema.Int.pipe(Schema.positive())),
+  /** OpenAI: batches that an account may make in an hour. */
+  openAiBatchesPerHour: limit(2_000),
   /** OpenAI: results of a list page. */
   openAiMaxPage: limit(100),
   /** Anthropic: requests in a batch. */
   anthropicMaxRows: limit(100_000),
   /** Anthropic: bytes of the request that creates a batch. */
   anthropicMaxBytes: limit(256 * 1024 * 1024),
+  /** Anthropic: requests that an account may have in its batches without being processed yet. */
+  anthropicQueuedRequests: limit(Number.MAX_SAFE_INTEGER),
   /** Anthropic: results of a list page. */
   anthropicMaxPage: limit(1_000),
   /** Direct calls: requests a minute. */

@@ -4,11 +4,10 @@
  *
  * @since 0.1.0
  */
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as DateTime from "effect/DateTime"
-import * as AnthropicAnswer from "./AnthropicAnswer.js"
-import * as OpenAiAnswer from "./OpenAiAnswer.js"
+import * as Effect from "effect/Effect"
 import type { Options } from "./Options.js"
+import * as Refused from "./Refused.js"
 
 const minute = 60_000
 
@@ -44,18 +43,13 @@ class Bucket {
  * @category models
  */
 export interface RateLimits {
-  /** Takes a request; the answer that it gets instead, where nothing is left for it. */
-  readonly admit: (
-    provider: "openai" | "anthropic",
-    requestId: string
-  ) => HttpServerResponse.HttpServerResponse | undefined
+  /** Takes a request; it is refused where nothing is left for it. */
+  readonly admit: (provider: "openai" | "anthropic") => Effect.Effect<void, Refused.Refused>
   /** Takes the tokens of an answer. */
   readonly spend: (tokens: number) => void
   /** What headers say of the limits. */
   readonly headers: (provider: "openai" | "anthropic") => Readonly<Record<string, string>>
 }
-
-const seconds = (millis: number): string => millis < 1_000 ? `${millis}ms` : `${millis / 1_000}s`
 
 /**
  * @since 0.1.0
@@ -73,7 +67,7 @@ export const make = (options: Options, now: () => number): RateLimits => {
     Object.fromEntries(kinds.flatMap(([kind, bucket]) => [
       [`x-ratelimit-limit-${kind}`, String(bucket.limit)],
       [`x-ratelimit-remaining-${kind}`, remaining(bucket)],
-      [`x-ratelimit-reset-${kind}`, seconds(bucket.millisUntil(bucket.limit))]
+      [`x-ratelimit-reset-${kind}`, Refused.seconds(bucket.millisUntil(bucket.limit))]
     ]))
 
   const anthropicHeaders = () =>
@@ -87,27 +81,17 @@ export const make = (options: Options, now: () => number): RateLimits => {
     ]))
 
   return {
-    admit: (provider, requestId) => {
-      const wait = Math.max(buckets.requests.millisUntil(1), buckets.tokens.millisUntil(1))
-      if (wait === 0) {
-        buckets.requests.take(1)
-        return undefined
-      }
-      const which = buckets.requests.millisUntil(1) > 0 ? "requests" : "tokens"
-      const message = `Rate limit reached: ${buckets[which].limit} ${which} per minute. Please try again in ${
-        seconds(wait)
-      }.`
-      const body = provider === "openai"
-        ? OpenAiAnswer.errorBody(message, which, null, "rate_limit_exceeded")
-        : AnthropicAnswer.errorBody("rate_limit_error", message, requestId)
-      return HttpServerResponse.unsafeJson(body, {
-        status: 429,
-        headers: {
-          "retry-after": String(Math.ceil(wait / 1_000)),
-          ...(provider === "openai" ? { "retry-after-ms": String(wait) } : {})
+    admit: (provider) =>
+      Effect.suspend(() => {
+        const wait = Math.max(buckets.requests.millisUntil(1), buckets.tokens.millisUntil(1))
+        if (wait === 0) {
+          buckets.requests.take(1)
+          return Effect.void
         }
-      })
-    },
+        const which = buckets.requests.millisUntil(1) > 0 ? "requests" : "tokens"
+        const told = `${buckets[which].limit} ${which} per minute. Please try again in ${Refused.seconds(wait)}.`
+        return Refused.tooMany(provider, `Rate limit reached: ${told}`, which, wait)
+      }),
     spend: (tokens) => buckets.tokens.take(tokens),
     headers: (provider) => provider === "openai" ? openAiHeaders() : anthropicHeaders()
   }

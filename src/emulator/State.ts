@@ -70,8 +70,8 @@ export interface StoredBatch {
   /** Computes, once, what became of its rows. */
   readonly settle: Effect.Effect<Settled>
   model: string | undefined
-  /** Tokens of its prompts, roughly. */
-  enqueuedTokens: number
+  /** OpenAI: the tokens of its prompts, and since when they are in the queue of its model. */
+  enqueued: { readonly tokens: number; readonly at: number } | undefined
   /** How the fates of its rows make it end. */
   ending: "expired" | "cancelled" | undefined
   cancelledAt: number | undefined
@@ -116,6 +116,8 @@ export interface State {
   readonly deleted: Map<string, StoredBatch>
   /** Calls by route and by what they were answered. */
   readonly calls: Map<string, Map<string, number>>
+  /** Is told the route of each of them. */
+  readonly onCall: (route: string) => void
   /** How often a request body met its fault. */
   readonly faulted: Map<string, number>
   /** How often each fault of calls, and each route, was asked about, and how often the fault struck. */

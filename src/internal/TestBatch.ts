@@ -29,7 +29,9 @@ export interface TestBatch {
   readonly cancelTakes: number
   readonly moments: ReadonlyArray<{ readonly at: number; readonly status: Moment["status"] }>
   readonly rows: ReadonlyArray<PlannedRow>
-  readonly problems: ReadonlyArray<BatchProblem>
+  problems: ReadonlyArray<BatchProblem>
+  /** By which it fills the queue of each model. */
+  tokens: ReadonlyMap<string, number>
   endsAt: number
   ending: Ending
   cancelRequestedAt: number | null
@@ -80,6 +82,7 @@ export const makePlan = (script: Script) => {
       moments: timeline.map(({ after, status }) => ({ at: now + Duration.toMillis(after), status })),
       rows,
       problems: end?.problems ?? [],
+      tokens: new Map(),
       endsAt: Math.min(endsAt, expiresAt),
       ending: endsAt > expiresAt ? "expired" : end?.ending ?? "completed",
       cancelRequestedAt: null,
@@ -102,6 +105,13 @@ export const complete = (script: Script, sent: TestWire.SentRow): Completion => 
     limits: [],
     tokens: TestWire.words(sent.row.prompt) + TestWire.words(text)
   }
+}
+
+/** Has the batch fail at a time, without a row being begun. */
+export const fail = (batch: TestBatch, at: number, problem: BatchProblem): void => {
+  batch.endsAt = at
+  batch.ending = "failed"
+  batch.problems = [problem]
 }
 
 /** Asks the batch to stop. */

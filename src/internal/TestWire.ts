@@ -79,6 +79,9 @@ export const readRows = (content: Buffer): ReadonlyArray<SentRow> =>
     return { wireId, row: { row, prompt: promptOf(kept), body: kept } }
   })
 
+/** The model that a row asks for. */
+export const modelOf = ({ body }: TestRow): string => stringOr(body["model"], "test")
+
 /** What counts as a token here. */
 export const words = (text: string): number => text.split(/\s+/u).filter((word) => word !== "").length
 
@@ -90,7 +93,7 @@ export const answerLine = (
 ): string =>
   JSON.stringify({
     custom_id: wireId,
-    model: stringOr(row.body["model"], "test"),
+    model: modelOf(row),
     text: how === "refused" ? "" : text,
     refusal: how === "refused" ? text : null,
     finish_reason: how === "truncated" ? "length" : "stop",

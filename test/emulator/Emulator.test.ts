@@ -60,13 +60,25 @@ describe("emulator", () => {
         entry === undefined
           ? {}
           : {
-            ...Struct.omit(entry, "metadata", "createdAt", "inputBytes", "errored", "expired", "cancelled", "deleted")
+            ...Struct.omit(
+              entry,
+              "metadata",
+              "createdAt",
+              "endedAt",
+              "inputBytes",
+              "errored",
+              "expired",
+              "cancelled",
+              "deleted"
+            )
           },
         {
           id: batch.id,
           provider: "openai",
           status: "completed",
+          problem: null,
           endpoint: "/v1/chat/completions",
+          model: "gpt-4.1-mini",
           sha256,
           keyFingerprint: Crypto.createHash("sha256").update("sk-test").digest("hex").slice(0, 12),
           rows: 3,
@@ -76,6 +88,7 @@ describe("emulator", () => {
           outputTokens: batch.usage?.output_tokens ?? 0
         }
       )
+      assert.deepStrictEqual(books.queues, [])
       assert.deepStrictEqual(books.duplicates, [{ sha256, batches: [batch.id, again.id] }])
       assert.strictEqual(books.totals.batches, 3)
       assert.strictEqual(books.totals.billed, 8)

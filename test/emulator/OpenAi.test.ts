@@ -247,19 +247,6 @@ describe("emulator: OpenAI", () => {
         )
         assert.strictEqual(refused.status, 413)
       }))
-
-    it.scopedLive("the enqueued tokens of a model are limited, until batches end", () =>
-      Effect.gen(function*() {
-        const emulator = yield* H.start({ openAiEnqueuedTokens: 150, validating: 0, processing: 100 })
-        const first = yield* H.submit(emulator, H.chatRows(3, "a"))
-        const second = yield* H.submit(emulator, H.chatRows(3, "b"))
-        yield* emulator.advance("50 seconds")
-        assert.strictEqual((yield* H.call(() => emulator.openai.batches.retrieve(first.id))).status, "in_progress")
-        const failed = yield* H.call(() => emulator.openai.batches.retrieve(second.id))
-        assert.deepStrictEqual(failed.errors?.data?.map((error) => error.code), ["token_limit_exceeded"])
-        yield* emulator.advance("60 seconds")
-        assert.strictEqual((yield* H.finished(emulator, H.chatRows(3, "b"))).status, "completed")
-      }))
   })
 
   it.scopedLive("refuses a create that is wrong in itself, in OpenAI's words", () =>
