@@ -8,16 +8,35 @@
  *
  * - `tokensOf` reads a usage of OpenAI or Anthropic by the kinds that are charged apart;
  * - `meter` adds up the answers of one model on the row path, and gives a `Bill`;
- * - `Bill` has the batch price with the synchronous one beside it, and adds up.
+ * - `Bill` has what was charged with the synchronous price beside it, and adds up; a `ShardBill` has
+ *   the part of each model, with the prices that it was made with;
+ * - `PriceSource` is where prices are from: provide another one for prices of your own.
+ *
+ * ```ts
+ * import * as Layer from "effect/Layer"
+ * import * as Cost from "llm-batch/Cost"
+ * import * as Model from "llm-batch/Model"
+ * import * as Pipeline from "llm-batch/Pipeline"
+ * import * as OpenAi from "llm-batch/provider/OpenAi"
+ *
+ * const MyPrices = Layer.succeed(Cost.PriceSource, { load: Model.loadFile("prices.yaml") })
+ *
+ * const MyPipeline = Pipeline.layer.pipe(Layer.provide(OpenAi.layerConfig()), Layer.provide(MyPrices))
+ * ```
  *
  * Only tokens are counted: not what a provider charges for its own tools (a web search) or for a region.
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import type { InputError } from "./InputError.js"
+import type * as Model from "./Model.js"
 import type { Prices, Rates } from "./Model.js"
 import { isJsonObject, type JsonObject } from "./Request.js"
+import type { DiskError } from "./RunError.js"
 
 /** Decimals of a dollar that a picodollar is. */
 const decimals = 12
@@ -30,7 +49,7 @@ const toText = (amount: bigint): string => {
   return `${amount < 0n ? "-" : ""}${digits.slice(0, -decimals)}${fraction === "" ? "" : `.${fraction}`}`
 }
 
-const pattern = /^(-?)(\d{1,15})(?:\.(\d{1,12}))?$/
+const pattern = /^(-?)(\d+)(?:\.(\d{1,12}))?$/
 
 /**
  * US dollars, exact: picodollars in the program, and a decimal text of dollars (`"0.0123"`) in JSON.
@@ -57,21 +76,32 @@ export const Usd = Schema.transformOrFail(Schema.String, Schema.BigIntFromSelf, 
  */
 export const fromDollars = (dollars: number): bigint => BigInt(Math.round(dollars * 1_000_000)) * 1_000_000n
 
+const Count = Schema.Int.pipe(Schema.nonNegative())
+
 /**
- * Tokens of one answer by the kinds that are charged apart: each token is in exactly one of them.
+ * Tokens by the kinds that are charged apart: each token is in exactly one of them.
  *
  * @since 0.1.0
  * @category models
  */
-export interface BillableTokens {
+export const BillableTokens = Schema.Struct({
   /** Read, and neither from a cache nor into one. */
-  readonly input: number
-  readonly cacheRead: number
-  readonly cacheWrite5m: number
-  readonly cacheWrite1h: number
+  input: Count,
+  cacheRead: Count,
+  /** Written to a cache that lasts five minutes, or to the cache of a provider that has one kind only. */
+  cacheWrite5m: Count,
+  cacheWrite1h: Count,
   /** Written, reasoning included. */
-  readonly output: number
-}
+  output: Count
+})
+
+/**
+ * Tokens by the kinds that are charged apart: each token is in exactly one of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BillableTokens = typeof BillableTokens.Type
 
 const count = (value: unknown): number =>
   typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0
@@ -111,6 +141,11 @@ export const tokensOf = (usage: JsonObject): BillableTokens => {
   return { input: total - cacheRead - cacheWrite5m, cacheRead, cacheWrite5m, cacheWrite1h: 0, output }
 }
 
+/** Whether a usage counts anything. */
+const tells = (usage: JsonObject): boolean =>
+  typeof usage.prompt_tokens === "number" || typeof usage.input_tokens === "number"
+  || typeof usage.completion_tokens === "number" || typeof usage.output_tokens === "number"
+
 /**
  * The tokens of an answer's body, by the provider's own usage where the body carries it beside the neutral one;
  * `undefined` for a body without usage, such as an error's.
@@ -120,11 +155,33 @@ export const tokensOf = (usage: JsonObject): BillableTokens => {
  */
 export const tokensOfBody = (body: JsonObject): BillableTokens | undefined => {
   const usage = isJsonObject(body.provider_usage) ? body.provider_usage : body.usage
-  return isJsonObject(usage) ? tokensOf(usage) : undefined
+  return isJsonObject(usage) && tells(usage) ? tokensOf(usage) : undefined
 }
 
-/** Picodollars a token, by kind. */
-type TokenRates = { readonly [K in keyof BillableTokens]: bigint }
+/** What one token costs, by kind. */
+const TokenRates = Schema.Struct({ input: Usd, cacheRead: Usd, cacheWrite5m: Usd, cacheWrite1h: Usd, output: Usd })
+
+type TokenRates = typeof TokenRates.Type
+
+/**
+ * What one token costs, by kind, through one of the two APIs: the prices of a model with the batch factor in them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Tariff = Schema.Struct({
+  ...TokenRates.fields,
+  /** Of requests with more than `above` tokens of input, all tokens cost these. */
+  long: Schema.NullOr(Schema.Struct({ ...TokenRates.fields, above: Count }))
+})
+
+/**
+ * What one token costs, by kind, through one of the two APIs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Tariff = typeof Tariff.Type
 
 const picodollars = (dollarsPerMillion: number, factor: number): bigint =>
   BigInt(Math.round(dollarsPerMillion * factor * 1_000_000))
@@ -141,6 +198,21 @@ const tokenRates = (rates: Rates, factor: number): TokenRates => {
   }
 }
 
+/**
+ * What one token of a model costs.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const tariff = (prices: Prices, mode: "batch" | "synchronous"): Tariff => {
+  const factor = mode === "batch" ? prices.batchFactor : 1
+  const { long } = prices
+  return {
+    ...tokenRates(prices, factor),
+    long: long === null ? null : { ...tokenRates(long, factor), above: long.above }
+  }
+}
+
 const times = (tokens: BillableTokens, rates: TokenRates): bigint =>
   BigInt(tokens.input) * rates.input
   + BigInt(tokens.cacheRead) * rates.cacheRead
@@ -148,9 +220,23 @@ const times = (tokens: BillableTokens, rates: TokenRates): bigint =>
   + BigInt(tokens.cacheWrite1h) * rates.cacheWrite1h
   + BigInt(tokens.output) * rates.output
 
-/** Everything that was read: what decides whether a prompt is a long one. */
-const promptOf = (tokens: BillableTokens): number =>
+/**
+ * Everything that was read, from the cache and into it too: what decides whether a prompt is a long one.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const promptOf = (tokens: BillableTokens): number =>
   tokens.input + tokens.cacheRead + tokens.cacheWrite5m + tokens.cacheWrite1h
+
+/**
+ * What one request costs by a tariff, in picodollars.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const byTariff = (tokens: BillableTokens, tariff: Tariff): bigint =>
+  times(tokens, tariff.long !== null && promptOf(tokens) > tariff.long.above ? tariff.long : tariff)
 
 /**
  * What one request costs, in picodollars.
@@ -158,72 +244,41 @@ const promptOf = (tokens: BillableTokens): number =>
  * @since 0.1.0
  * @category conversions
  */
-export const of = (tokens: BillableTokens, prices: Prices, mode: "batch" | "synchronous"): bigint => {
-  const factor = mode === "batch" ? prices.batchFactor : 1
-  const { long } = prices
-  const rates = long !== null && promptOf(tokens) > long.above ? long : prices
-  return times(tokens, tokenRates(rates, factor))
-}
-
-const Count = Schema.Int.pipe(Schema.nonNegative())
+export const of = (tokens: BillableTokens, prices: Prices, mode: "batch" | "synchronous"): bigint =>
+  byTariff(tokens, tariff(prices, mode))
 
 /**
- * What answers cost together: in a batch, as they were sent, and what they would have cost one by one.
+ * What answers cost together: what was charged for them the way they were asked, and what they would have cost one by
+ * one.
  *
  * @since 0.1.0
  * @category models
  */
 export class Bill extends Schema.Class<Bill>("llm-batch/Bill")({
-  batch: Usd,
+  /** At the batch price for answers of batches, at the full one for those that were asked one by one. */
+  charged: Usd,
   synchronous: Usd,
   /** Answers that are in the two sums. */
   priced: Count,
-  /** Answers whose model has no known price: in neither sum, and not free. */
-  unpriced: Count
+  /**
+   * Answers that were paid for and are in neither sum: their model has no known price, or they do not tell what they
+   * used. They are not free.
+   */
+  unpriced: Count,
+  /** Answers that were there already, and were not paid for. Their synchronous price is in that sum, where it is known. */
+  reused: Count,
+  /** Of the answers that were paid for, as far as they tell. */
+  tokens: BillableTokens
 }) {
-  /** The saving that a batch is. */
+  /** What batches saved, and answers that were there already. */
   get saved(): bigint {
-    return this.synchronous - this.batch
+    return this.synchronous - this.charged
   }
-}
 
-/**
- * The bill of nothing.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const empty: Bill = new Bill({ batch: 0n, synchronous: 0n, priced: 0, unpriced: 0 })
-
-/**
- * Several bills as one.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const sum = (bills: Iterable<Bill>): Bill => {
-  let batch = 0n
-  let synchronous = 0n
-  let priced = 0
-  let unpriced = 0
-  for (const bill of bills) {
-    batch += bill.batch
-    synchronous += bill.synchronous
-    priced += bill.priced
-    unpriced += bill.unpriced
+  /** Whether the sums say anything: not where everything that was paid for is of unknown price. */
+  get isKnown(): boolean {
+    return this.priced > 0 || this.unpriced === 0
   }
-  return new Bill({ batch, synchronous, priced, unpriced })
-}
-
-/**
- * A bill under construction, for the answers of one model on the row path.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Meter {
-  readonly add: (tokens: BillableTokens) => void
-  readonly bill: () => Bill
 }
 
 type MutableTokens = { -readonly [K in keyof BillableTokens]: number }
@@ -239,36 +294,179 @@ const addTo = (sum: MutableTokens, tokens: BillableTokens): void => {
 }
 
 /**
+ * Several bills as one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const sum = (bills: Iterable<Bill>): Bill => {
+  const tokens = noTokens()
+  let charged = 0n
+  let synchronous = 0n
+  let priced = 0
+  let unpriced = 0
+  let reused = 0
+  for (const bill of bills) {
+    charged += bill.charged
+    synchronous += bill.synchronous
+    priced += bill.priced
+    unpriced += bill.unpriced
+    reused += bill.reused
+    addTo(tokens, bill.tokens)
+  }
+  return new Bill({ charged, synchronous, priced, unpriced, reused, tokens })
+}
+
+/**
+ * The bill of nothing.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const empty: Bill = sum([])
+
+/**
+ * The bill of one model's answers in one shard, with the prices that it was made with: what a row costs does not change
+ * when prices do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class ModelBill extends Bill.extend<ModelBill>("llm-batch/ModelBill")({
+  /** Whose prices these are: those of the model that answered, or, where they are not known, of the one asked for. */
+  model: Schema.String,
+  /** What these answers call their model; `null` for all answers of the shard that no other bill of it is about. */
+  answeredAs: Schema.NullOr(Schema.String),
+  /** What a token was charged; `null` where that is not known, and where nothing was. */
+  tariff: Schema.NullOr(Tariff)
+}) {}
+
+/**
+ * The bill of answers that were not paid for after all, since they were there already.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const reused = (bill: Bill): Bill =>
+  new Bill({
+    charged: 0n,
+    synchronous: bill.synchronous,
+    priced: 0,
+    unpriced: 0,
+    reused: bill.priced + bill.unpriced + bill.reused,
+    tokens: noTokens()
+  })
+
+/**
+ * The bill of a shard, and its parts by model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class ShardBill extends Bill.extend<ShardBill>("llm-batch/ShardBill")({
+  models: Schema.Array(ModelBill)
+}) {}
+
+/**
+ * The bill of a shard from its parts.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ofModels = (models: ReadonlyArray<ModelBill>): ShardBill => new ShardBill({ ...sum(models), models })
+
+/**
+ * A bill under construction, for the answers of one model on the row path.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Meter {
+  /** Takes an answer that was paid for; `undefined` for one that does not tell what it used. */
+  readonly add: (tokens: BillableTokens | undefined) => void
+  readonly bill: () => Bill
+}
+
+/**
  * A bill under construction: plain numbers a row, multiplied by prices once at the end. `null` is for a model whose
  * prices are not known.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const meter = (prices: Prices | null): Meter => {
+export const meter = (prices: Prices | null, mode: "batch" | "synchronous"): Meter => {
   // Sums of tokens are exact as numbers: of an answer's ten million, nine hundred million answers.
   const short = noTokens()
   const long = noTokens()
   const above = prices?.long?.above ?? Infinity
   let answers = 0
+  let untold = 0
+  const total = (tariff: Tariff): bigint => times(short, tariff) + times(long, tariff.long ?? tariff)
   return {
     add: (tokens) => {
+      if (tokens === undefined) {
+        untold += 1
+        return
+      }
       answers += 1
       addTo(promptOf(tokens) > above ? long : short, tokens)
     },
     bill: () => {
-      if (prices === null) return new Bill({ batch: 0n, synchronous: 0n, priced: 0, unpriced: answers })
-      const total = (factor: number) =>
-        times(short, tokenRates(prices, factor)) + times(long, tokenRates(prices.long ?? prices, factor))
-      return new Bill({
-        batch: total(prices.batchFactor),
-        synchronous: total(1),
-        priced: answers,
-        unpriced: 0
-      })
+      const tokens = noTokens()
+      addTo(tokens, short)
+      addTo(tokens, long)
+      return prices === null
+        ? new Bill({ charged: 0n, synchronous: 0n, priced: 0, unpriced: answers + untold, reused: 0, tokens })
+        : new Bill({
+          charged: total(tariff(prices, mode)),
+          synchronous: total(tariff(prices, "synchronous")),
+          priced: answers,
+          unpriced: untold,
+          reused: 0,
+          tokens
+        })
     }
   }
 }
+
+/**
+ * Where the prices come from by which answers are charged: the catalogue with the prices of today, unless a program
+ * provides another one. It is loaded when the first answers are there; where that fails the run goes on, and everything
+ * is of unknown price.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class PriceSource extends Context.Reference<PriceSource>()("llm-batch/Cost/PriceSource", {
+  defaultValue: (): { readonly load: Effect.Effect<Model.Service, InputError | DiskError> } => ({
+    // The catalogue takes its time to be imported, too: whoever only looks at a bill need not wait for it.
+    load: Effect.flatMap(Effect.promise(() => import("./Model.js")), ({ load }) => load)
+  })
+}) {}
+
+const encodeUsd = Schema.encodeSync(Usd)
+
+/**
+ * A bill as JSON, in dollars as exact decimal text. Sums that say nothing are `null`, and never 0.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const toJson = (bill: Bill, isKnown: boolean = bill.isKnown) => ({
+  charged_usd: isKnown ? encodeUsd(bill.charged) : null,
+  without_batches_usd: isKnown ? encodeUsd(bill.synchronous) : null,
+  saved_usd: isKnown ? encodeUsd(bill.saved) : null,
+  priced_answers: bill.priced,
+  unpriced_answers: bill.unpriced,
+  reused_answers: bill.reused,
+  tokens: {
+    input: bill.tokens.input,
+    cache_read: bill.tokens.cacheRead,
+    cache_write_5m: bill.tokens.cacheWrite5m,
+    cache_write_1h: bill.tokens.cacheWrite1h,
+    output: bill.tokens.output
+  }
+})
 
 /** Rounds half up, to so many decimals of a dollar. */
 const rounded = (amount: bigint, places: number): bigint => {
@@ -298,14 +496,14 @@ export const format = (amount: bigint | null): string => {
 }
 
 /**
- * A bill's batch price as people read it, with what is not known said: `$1.23, and 3 answers of unknown price`.
+ * What was charged by a bill as people read it, with what is not known said: `$1.23, and 3 answers of unknown price`.
  *
  * @since 0.1.0
  * @category formatting
  */
-export const formatBill = ({ batch, priced, unpriced }: Bill): string => {
-  if (unpriced === 0) return format(batch)
-  if (priced === 0) return format(null)
+export const formatBill = ({ charged, isKnown, unpriced }: Bill): string => {
+  if (!isKnown) return format(null)
+  if (unpriced === 0) return format(charged)
   const answers = unpriced === 1 ? "1 answer" : `${unpriced.toLocaleString("en")} answers`
-  return `${format(batch)}, and ${answers} of unknown price`
+  return `${format(charged)}, and ${answers} of unknown price`
 }

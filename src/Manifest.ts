@@ -8,6 +8,8 @@ import * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
 import { type BatchSnapshot, isAtProvider } from "./Batch.js"
 import { BuildOptions } from "./BuildOptions.js"
+import * as Cost from "./Cost.js"
+import * as RunBill from "./RunBill.js"
 import type { RunState, ShardState } from "./RunState.js"
 import * as Tally from "./Tally.js"
 
@@ -41,7 +43,7 @@ const file = (snapshot: BatchSnapshot | null, kind: "output" | "error") =>
 const encodeOptions = Schema.encodeSync(BuildOptions)
 const encodeTally = Schema.encodeSync(Tally.Tally)
 
-const batch = ({ cleaned, ended, input, shard, shortfall, snapshot, status, tally }: ShardState) => ({
+const batch = ({ bill, cleaned, ended, input, shard, shortfall, snapshot, status, tally }: ShardState) => ({
   shard: shard.id,
   mode: shard.mode,
   attempt: shard.attempt,
@@ -67,7 +69,8 @@ const batch = ({ cleaned, ended, input, shard, shortfall, snapshot, status, tall
   problems: snapshot?.problems.map((problem) => ({ ...problem })) ?? [],
   shortfall,
   deleted_at_provider: cleaned,
-  tally: tally === null ? null : encodeTally(tally)
+  tally: tally === null ? null : encodeTally(tally),
+  bill: bill === null ? null : Cost.toJson(bill)
 })
 
 /**
@@ -88,6 +91,7 @@ export const make = (state: RunState) => ({
   rows: state.rows,
   notices: state.notices,
   tally: state.tally === null ? null : encodeTally(state.tally),
+  bill: RunBill.toJson(RunBill.make(state)),
   batches: [...state.shards.values()].map(batch)
 })
 

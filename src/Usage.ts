@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Cost from "./Cost.js"
 import { isJsonObject, type JsonObject } from "./Request.js"
 import type { TokenCount } from "./Tally.js"
 
@@ -14,14 +15,24 @@ import type { TokenCount } from "./Tally.js"
  */
 export type Usage = typeof TokenCount.Encoded
 
-const nothing: Usage = { prompt: 0, completion: 0, cached: 0, reasoning: 0 }
-
-const count = (value: unknown): number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0
-
 const detail = (usage: JsonObject, group: string, name: string): number => {
   const details = usage[group]
-  return isJsonObject(details) ? count(details[name]) : 0
+  const value = isJsonObject(details) ? details[name] : undefined
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0
+}
+
+/**
+ * The part of what was written that was reasoning.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const reasoningOfBody = ({ usage }: JsonObject): number => {
+  if (!isJsonObject(usage)) return 0
+  return usage["input_tokens"] === undefined
+    ? detail(usage, "completion_tokens_details", "reasoning_tokens")
+    : detail(usage, "output_tokens_details", "reasoning_tokens")
+      + detail(usage, "output_tokens_details", "thinking_tokens")
 }
 
 /**
@@ -31,22 +42,11 @@ const detail = (usage: JsonObject, group: string, name: string): number => {
  * @category destructors
  */
 export const ofBody = (body: JsonObject): Usage => {
-  const { usage } = body
-  if (!isJsonObject(usage)) return nothing
-  if (usage["input_tokens"] === undefined) {
-    return {
-      prompt: count(usage["prompt_tokens"]),
-      completion: count(usage["completion_tokens"]),
-      cached: detail(usage, "prompt_tokens_details", "cached_tokens"),
-      reasoning: detail(usage, "completion_tokens_details", "reasoning_tokens")
-    }
-  }
-  const cacheRead = count(usage["cache_read_input_tokens"])
+  const tokens = Cost.tokensOfBody(body)
   return {
-    prompt: count(usage["input_tokens"]) + cacheRead + count(usage["cache_creation_input_tokens"]),
-    completion: count(usage["output_tokens"]),
-    cached: cacheRead + detail(usage, "input_tokens_details", "cached_tokens"),
-    reasoning: detail(usage, "output_tokens_details", "reasoning_tokens")
-      + detail(usage, "output_tokens_details", "thinking_tokens")
+    prompt: tokens === undefined ? 0 : Cost.promptOf(tokens),
+    completion: tokens?.output ?? 0,
+    cached: tokens?.cacheRead ?? 0,
+    reasoning: reasoningOfBody(body)
   }
 }

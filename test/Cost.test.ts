@@ -84,7 +84,9 @@ describe("tokensOf", () => {
       provider_usage: { input_tokens: 412, cache_read_input_tokens: 3_072, output_tokens: 188 }
     }
     assert.deepInclude(Cost.tokensOfBody(body), { input: 412, cacheRead: 3_072 })
-    assert.strictEqual(Cost.tokensOfBody({ error: { message: "no" } }), undefined)
+    for (const usage of [undefined, null, {}, { total_tokens: 3 }, { prompt_tokens: null }]) {
+      assert.strictEqual(Cost.tokensOfBody({ usage }), undefined)
+    }
   })
 })
 
@@ -112,9 +114,9 @@ describe("of", () => {
 
   it("does not drift where floating point numbers do", () => {
     // 0.025 dollars a million, halved: 12,500 picodollars a token.
-    const meter = Cost.meter(prices({ input: 0.025 }))
+    const meter = Cost.meter(prices({ input: 0.025 }), "batch")
     for (let row = 0; row < 100_000; row++) meter.add(tokens({ input: 3 }))
-    assert.strictEqual(dollars(meter.bill().batch), "0.00375")
+    assert.strictEqual(dollars(meter.bill().charged), "0.00375")
     assert.strictEqual(Cost.of(tokens({ input: 1 }), prices({ input: 0.00001 }), "batch"), 5n)
   })
 
@@ -147,10 +149,12 @@ describe("of", () => {
         cacheRead: 0.5,
         long: { above: 200_000, input: 7, output: 9, cacheRead: 1, cacheWrite5m: null, cacheWrite1h: null }
       })
-      const meter = Cost.meter(rates)
+      const meter = Cost.meter(rates, "batch")
+      const alone = Cost.meter(rates, "synchronous")
       let synchronous = 0n
       for (const [input, cacheRead, output] of rows) {
         meter.add(tokens({ input, cacheRead, output }))
+        alone.add(tokens({ input, cacheRead, output }))
         const long = input + cacheRead > 200_000
         synchronous += long
           ? BigInt(input) * 7_000_000n + BigInt(cacheRead) * 1_000_000n + BigInt(output) * 9_000_000n
@@ -159,30 +163,74 @@ describe("of", () => {
       }
       const bill = meter.bill()
       assert.strictEqual(bill.synchronous, synchronous)
-      assert.strictEqual(bill.batch * 2n, synchronous)
-      assert.strictEqual(bill.saved, bill.batch)
+      assert.strictEqual(bill.charged * 2n, synchronous)
+      assert.strictEqual(bill.saved, bill.charged)
       assert.strictEqual(bill.priced, rows.length)
+      assert.strictEqual(
+        Cost.promptOf(bill.tokens),
+        rows.reduce((sum, [input, cacheRead]) => sum + input + cacheRead, 0)
+      )
+      // What is asked one by one costs the full price, and saves nothing.
+      assert.deepInclude(alone.bill(), { charged: synchronous, synchronous, saved: 0n })
     }
   )
 
   it("counts answers of unknown price, and never takes them for free", () => {
-    const meter = Cost.meter(null)
+    const meter = Cost.meter(null, "batch")
     meter.add(tokens({ input: 5 }))
     assert.strictEqual(Cost.formatBill(meter.bill()), "unknown")
-    const known = Cost.meter(haiku)
+    assert.isNull(Cost.toJson(meter.bill()).charged_usd)
+    const known = Cost.meter(haiku, "batch")
     known.add(tokens({ input: 1_000_000 }))
     const both = Cost.sum([known.bill(), meter.bill(), Cost.empty])
     assert.deepInclude(both, { priced: 1, unpriced: 1 })
+    assert.strictEqual(both.tokens.input, 1_000_005)
     assert.strictEqual(Cost.formatBill(both), "$0.5000, and 1 answer of unknown price")
     assert.strictEqual(Cost.formatBill(known.bill()), "$0.5000")
+    assert.strictEqual(Cost.formatBill(Cost.empty), "$0.00")
+  })
+
+  it("counts an answer that does not tell what it used as one of unknown price", () => {
+    const meter = Cost.meter(haiku, "batch")
+    meter.add(undefined)
+    meter.add(tokens({ output: 1_000_000 }))
+    assert.deepInclude(meter.bill(), { charged: 2_500_000_000_000n, priced: 1, unpriced: 1 })
+  })
+
+  it("charges nothing for answers that were there already, and says what they would have cost", () => {
+    const meter = Cost.meter(haiku, "synchronous")
+    meter.add(tokens({ input: 1_000_000 }))
+    const bill = Cost.reused(meter.bill())
+    assert.deepInclude(bill, {
+      charged: 0n,
+      synchronous: 10n ** 12n,
+      priced: 0,
+      unpriced: 0,
+      reused: 1,
+      saved: 10n ** 12n
+    })
+    assert.deepStrictEqual({ ...bill.tokens }, tokens({}))
+  })
+})
+
+describe("a tariff", () => {
+  it("is what single tokens cost, with the batch factor in it", () => {
+    assert.deepStrictEqual(Schema.encodeSync(Cost.Tariff)(Cost.tariff(haiku, "batch")), {
+      input: "0.0000005",
+      cacheRead: "0.00000005",
+      cacheWrite5m: "0.000000625",
+      cacheWrite1h: "0.000001",
+      output: "0.0000025",
+      long: null
+    })
   })
 })
 
 describe("Usd", () => {
   it("is an exact decimal text in JSON", () => {
-    const bill = new Cost.Bill({ batch: 1_230_000_000_005n, synchronous: 2n * 10n ** 24n, priced: 2, unpriced: 0 })
+    const bill = new Cost.Bill({ ...Cost.empty, charged: 1_230_000_000_005n, synchronous: 2n * 10n ** 24n, priced: 2 })
     const json = Schema.encodeSync(Cost.Bill)(bill)
-    assert.deepStrictEqual(json, { batch: "1.230000000005", synchronous: "2000000000000", priced: 2, unpriced: 0 })
+    assert.deepInclude(json, { charged: "1.230000000005", synchronous: "2000000000000", priced: 2, unpriced: 0 })
     assert.deepStrictEqual(Schema.decodeSync(Cost.Bill)(json), bill)
   })
 

@@ -4,8 +4,10 @@
  */
 import * as Either from "effect/Either"
 import { type AnswerProblem, isRepairable } from "../AnswerCheck.js"
+import * as Cost from "../Cost.js"
 import type { Failed, Outcome, OutcomeName } from "../Outcome.js"
 import type * as Provider from "../Provider.js"
+import type { JsonObject } from "../Request.js"
 import type { Shard } from "../Shard.js"
 import { makeMutable, type MutableTally } from "../Tally.js"
 import * as Usage from "../Usage.js"
@@ -14,6 +16,7 @@ import type { BlockWriter } from "./BlockWriter.js"
 import type * as Disk from "./Disk.js"
 import * as ResultLine from "./ResultLine.js"
 import type { RowHead } from "./RowRecord.js"
+import type { ShardMeter } from "./ShardMeter.js"
 
 /** Where each row of a shard is among its rows. */
 export interface RowIndex {
@@ -59,6 +62,8 @@ const truncatedFlag = 2
 const retryableFlag = 4
 /** The row's own line came, but could not be read. */
 const malformedFlag = 8
+/** The row tells what it used. */
+const usageFlag = 16
 
 /** What can be odd about a line of results. */
 type Anomaly = "duplicate" | "conflicting" | "unexpected" | "malformed"
@@ -75,10 +80,15 @@ export class ResultSorter {
   private readonly length: Uint32Array
   /** How many bytes of the scratch text come before the user's id. */
   private readonly split: Uint32Array
-  private readonly prompt: Uint32Array
-  private readonly completion: Uint32Array
-  private readonly cached: Uint32Array
+  private readonly input: Uint32Array
+  private readonly cacheRead: Uint32Array
+  private readonly cacheWrite5m: Uint32Array
+  private readonly cacheWrite1h: Uint32Array
+  private readonly output: Uint32Array
+  /** The part of `output` that was reasoning. */
   private readonly reasoning: Uint32Array
+  /** The number of the model that answered, as the meter has it. */
+  private readonly model: Uint32Array
   private lent = Buffer.allocUnsafe(1 << 16)
 
   constructor(
@@ -88,17 +98,22 @@ export class ResultSorter {
     private readonly scratch: BlockWriter,
     private readonly scratchReader: Disk.Handle,
     /** Takes a line of JSON for each odd line. */
-    private readonly anomalies: BlockWriter
+    private readonly anomalies: BlockWriter,
+    /** Takes every answer that was paid for, once. */
+    private readonly meter: ShardMeter
   ) {
     this.outcome = new Uint8Array(shard.rows)
     this.flags = new Uint8Array(shard.rows)
     this.offset = new Float64Array(shard.rows)
     this.length = new Uint32Array(shard.rows)
     this.split = new Uint32Array(shard.rows)
-    this.prompt = new Uint32Array(shard.rows)
-    this.completion = new Uint32Array(shard.rows)
-    this.cached = new Uint32Array(shard.rows)
+    this.input = new Uint32Array(shard.rows)
+    this.cacheRead = new Uint32Array(shard.rows)
+    this.cacheWrite5m = new Uint32Array(shard.rows)
+    this.cacheWrite1h = new Uint32Array(shard.rows)
+    this.output = new Uint32Array(shard.rows)
     this.reasoning = new Uint32Array(shard.rows)
+    this.model = new Uint32Array(shard.rows)
   }
 
   /** Takes one line of raw results, which is this line of this file; a repeat is a further download of a file. */
@@ -155,6 +170,7 @@ export class ResultSorter {
         : this.problemOf(at, bytes.subarray(0, split), after, judge)
       const outcome = problem === undefined ? recorded : "invalid"
       this.count(at, outcome)
+      this.charge(at, recorded)
       part.text(ResultLine.partHead(head, outcome))
       part.bytes(bytes.subarray(0, split))
       part.text(customId)
@@ -228,11 +244,19 @@ export class ResultSorter {
       if (outcome.truncated) this.set(at, truncatedFlag)
     } else if (outcome.retryable) this.set(at, retryableFlag)
     const body = outcome.outcome === "succeeded" ? outcome.body : outcome.response?.body
-    const usage = Usage.ofBody(body ?? {})
-    this.prompt[at] = usage.prompt
-    this.completion[at] = usage.completion
-    this.cached[at] = usage.cached
-    this.reasoning[at] = usage.reasoning
+    this.keepUsage(at, body ?? {})
+  }
+
+  private keepUsage(at: number, body: JsonObject): void {
+    const tokens = Cost.tokensOfBody(body)
+    this.input[at] = tokens?.input ?? 0
+    this.cacheRead[at] = tokens?.cacheRead ?? 0
+    this.cacheWrite5m[at] = tokens?.cacheWrite5m ?? 0
+    this.cacheWrite1h[at] = tokens?.cacheWrite1h ?? 0
+    this.output[at] = tokens?.output ?? 0
+    this.reasoning[at] = Usage.reasoningOfBody(body)
+    this.model[at] = this.meter.indexOf(body["model"])
+    if (tokens !== undefined) this.set(at, usageFlag)
   }
 
   private count(at: number, recorded: OutcomeName): void {
@@ -241,10 +265,26 @@ export class ResultSorter {
     if (this.is(at, refusedFlag)) tally.refused++
     if (this.is(at, truncatedFlag)) tally.truncated++
     if (this.is(at, retryableFlag)) tally.retryable++
-    tally.tokens.prompt += this.prompt[at] ?? 0
-    tally.tokens.completion += this.completion[at] ?? 0
-    tally.tokens.cached += this.cached[at] ?? 0
-    tally.tokens.reasoning += this.reasoning[at] ?? 0
+  }
+
+  /** Counts what the row used, and what it costs: that does not depend on whether anybody can use its answer. */
+  private charge(at: number, recorded: OutcomeName): void {
+    const tokens: Cost.BillableTokens = {
+      input: this.input[at] ?? 0,
+      cacheRead: this.cacheRead[at] ?? 0,
+      cacheWrite5m: this.cacheWrite5m[at] ?? 0,
+      cacheWrite1h: this.cacheWrite1h[at] ?? 0,
+      output: this.output[at] ?? 0
+    }
+    if (this.is(at, usageFlag)) this.meter.add(this.model[at] ?? 0, tokens)
+    else if (recorded === "succeeded") this.meter.add(this.model[at] ?? 0, undefined)
+    // What was answered before used nothing this time.
+    if (this.shard.mode === "reused") return
+    const sum = this.tally.tokens
+    sum.prompt += Cost.promptOf(tokens)
+    sum.completion += tokens.output
+    sum.cached += tokens.cacheRead
+    sum.reasoning += this.reasoning[at] ?? 0
   }
 
   private is(at: number, flag: number): boolean {

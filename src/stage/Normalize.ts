@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -14,31 +15,38 @@ import * as Stream from "effect/Stream"
 import * as NodePath from "node:path"
 import { crc32 } from "node:zlib"
 import type { AnswerCheck, AnswerProblem } from "../AnswerCheck.js"
-import { isAnswered, isWithdrawn } from "../Batch.js"
 import { ArchiveRejected } from "../BatchError.js"
+import * as Cost from "../Cost.js"
+import type { InputError } from "../InputError.js"
+import { absentOutcome } from "../internal/AbsentOutcome.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
 import { LineSplitter } from "../internal/Lines.js"
 import * as RawContent from "../internal/RawContent.js"
 import { contiguousIndex, ResultSorter, type RowIndex, sparseIndex } from "../internal/ResultSorter.js"
+import * as ReusedLine from "../internal/ReusedLine.js"
 import * as RowRecord from "../internal/RowRecord.js"
-import type { Failed } from "../Outcome.js"
+import { ShardMeter } from "../internal/ShardMeter.js"
+import type * as Model from "../Model.js"
 import { Provider } from "../Provider.js"
 import type { RawResults } from "../RawResults.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { type DiskError, ShardChanged } from "../RunError.js"
+import { Progress } from "../RunEvent.js"
 import { Shard } from "../Shard.js"
 import * as Tally from "../Tally.js"
 
 /**
- * The normalised results of one shard: a part file, and how its rows ended.
+ * The normalised results of one shard: a part file, how its rows ended, and what they cost.
  *
  * @since 0.1.0
  * @category models
  */
 export class Part extends Schema.Class<Part>("llm-batch/Part")({
   shard: Shard,
-  tally: Tally.Tally
+  tally: Tally.Tally,
+  /** What they cost. Refused, cut and invalid answers are in it, and failures that were charged. */
+  bill: Cost.ShardBill
 }) {}
 
 /**
@@ -61,6 +69,9 @@ export interface Service {
    *
    * With a check, a row whose answer fails is `invalid`: its line keeps the answer, and says what is wrong with it. So
    * are rows whose answer was refused or cut short. Tool calls are not checked.
+   *
+   * The bill has the prices of `Cost.PriceSource`. Where they cannot be loaded, everything is of unknown price, and a
+   * `Notice` says why.
    */
   readonly normalize: (raw: RawResults, check?: AnswerCheck) => Effect.Effect<Part, NormalizeError>
 }
@@ -96,53 +107,6 @@ const hasTooManyValues = (line: Buffer): boolean => {
 
 const bufferSize = 1 << 20
 
-/** What becomes of a row that no line speaks of. */
-const absentOutcome = ({ batch, shortBy }: RawResults): Failed => {
-  const failed = { id: null, response: null }
-  // Fewer rows came than the provider counts: an absent row may be one of those that it answered.
-  const ending = shortBy > 0 ? "completed" : batch.ending
-  switch (ending) {
-    case "completed":
-      return {
-        ...failed,
-        outcome: "missing",
-        code: "missing",
-        message: isAnswered(batch.snapshot)
-          ? "Its answers were lost on the way, however often it was asked. It may have been charged."
-          : `The results of batch ${batch.id} say nothing of this row. It may have been charged.`,
-        retryable: true
-      }
-    case "expired":
-      return {
-        ...failed,
-        outcome: "expired",
-        code: "batch_expired",
-        message: `Batch ${batch.id} expired before this row was answered.`,
-        retryable: true
-      }
-    case "cancelled":
-      return {
-        ...failed,
-        outcome: "cancelled",
-        code: "batch_cancelled",
-        message: isWithdrawn(batch.snapshot) || isAnswered(batch.snapshot)
-          ? "The run was cancelled before this row was sent."
-          : `Batch ${batch.id} was cancelled before this row was answered.`,
-        retryable: true
-      }
-    case "failed": {
-      const [problem] = batch.snapshot.problems
-      return {
-        ...failed,
-        outcome: "errored",
-        code: problem?.code ?? "batch_failed",
-        message: `Batch ${batch.id} failed as a whole: ${problem?.message ?? "the provider gives no reason"}`,
-        retryable: problem?.code === "token_limit_exceeded"
-      }
-    }
-  }
-}
-
 /** Gives each line of a stream of blocks to synchronous work. */
 const forEachLine = <E>(
   blocks: Stream.Stream<Uint8Array, E>,
@@ -172,9 +136,25 @@ const judge =
     }
   }
 
+/** A catalogue that knows no price. */
+const unpriced: Model.Service = { models: [], find: () => ({ _tag: "Unknown" }) }
+
+const tellUnpriced = (cause: Cause.Cause<InputError | DiskError>) =>
+  Effect.map(Progress, ({ tell }) => {
+    const why = Cause.prettyErrors(cause).map(({ message }) => message).join(" ")
+    tell({
+      _tag: "Notice",
+      text: `What this costs is not known, since the prices of models could not be loaded: ${why}`
+    })
+    return unpriced
+  })
+
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const provider = yield* Provider
+  const { load } = yield* Cost.PriceSource
+  // Once for all shards. An interrupt must not be what is kept of it.
+  const catalogue = yield* Effect.cached(Effect.uninterruptible(Effect.catchAllCause(load, tellUnpriced)))
 
   const changed = (shard: Shard, problem: string) =>
     new ShardChanged({ path: RunDirectory.rows(shard), shard: shard.id, problem })
@@ -236,13 +216,16 @@ const make = Effect.gen(function*() {
     const scratch = yield* writer(scratchPath)
     const part = yield* writer(partial)
     const scratchReader = yield* Disk.openScoped(scratchPath, "read")
+    const { find } = yield* catalogue
+    const meter = new ShardMeter(find, shard)
     const sorter = new ResultSorter(
       shard,
       index,
-      provider.decode,
+      shard.mode === "reused" ? ReusedLine.decodeWith(provider.decode) : provider.decode,
       scratch.blocks,
       scratchReader,
-      anomalies.blocks
+      anomalies.blocks,
+      meter
     )
     for (const [at, file] of raw.files.entries()) {
       const path = RunDirectory.raw(shard, file.name)
@@ -283,7 +266,7 @@ const make = Effect.gen(function*() {
       anomalies.blocks.flush()
       anomalies.handle.sync()
     })
-    return Tally.fromMutable(sorter.tally)
+    return new Part({ shard, tally: Tally.fromMutable(sorter.tally), bill: meter.bill() })
   }, Effect.scoped)
 
   const normalize = Effect.fn("Normalize.normalize")(function*(raw: RawResults, check?: AnswerCheck) {
@@ -296,15 +279,15 @@ const make = Effect.gen(function*() {
       disk.syncDirectory(shard.directory)
     })
     const index = yield* indexOf(shard)
-    const tally = yield* normalizeInto(raw, check, index, `${path}.tmp`, scratchPath).pipe(
+    const part = yield* normalizeInto(raw, check, index, `${path}.tmp`, scratchPath).pipe(
       Effect.ensuring(Effect.ignore(Disk.attempt("remove", scratchPath, () => disk.remove(scratchPath))))
     )
     yield* Disk.attempt("keep", path, () => {
-      if (!Tally.hasAnomalies(tally)) disk.remove(RunDirectory.partAnomalies(shard))
+      if (!Tally.hasAnomalies(part.tally)) disk.remove(RunDirectory.partAnomalies(shard))
       disk.rename(`${path}.tmp`, path)
       disk.syncDirectory(parts)
     })
-    return new Part({ shard, tally })
+    return part
   }, Effect.provideService(Disk.Disk, disk))
 
   return Normalize.of({ normalize })

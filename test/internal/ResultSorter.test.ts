@@ -1,12 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
+import type * as Cost from "llm-batch/Cost"
+import * as Model from "llm-batch/Model"
 import type { Failed, Outcome } from "llm-batch/Outcome"
+import type { BadLine, DecodedLine } from "llm-batch/Provider"
 import { isJsonObject } from "llm-batch/Request"
 import { Shard } from "llm-batch/Shard"
 import { BlockWriter } from "../../src/internal/BlockWriter.js"
 import * as MemoryDisk from "../../src/internal/MemoryDisk.js"
 import { contiguousIndex, type Judge, ResultSorter, sparseIndex } from "../../src/internal/ResultSorter.js"
+import { ShardMeter } from "../../src/internal/ShardMeter.js"
 
 const shard = (firstRow: number, rows: number) =>
   new Shard({
@@ -35,17 +39,28 @@ const absent: Failed = {
   response: null
 }
 
+/** What the rows of a shard ask for, and how. */
+interface Asked {
+  readonly asked?: string | null
+  readonly mode?: Shard["mode"]
+}
+
 /** Lines of these tests are `{"id": <wire id>, "text": <answer>}`, or have their body's text as `bodyText`. */
-const decode = (text: string) => {
+const decode = (text: string): Either.Either<DecodedLine, BadLine> => {
   const line: unknown = JSON.parse(text)
   if (!isJsonObject(line) || typeof line["id"] !== "string") return Either.left({ wireId: null, problem: "no id" })
-  const { bodyText, refused, text: answer, truncated, usage } = line
+  const { bodyText, failed, model, refused, text: answer, truncated, usage } = line
+  const body = { text: answer, model, ...(usage === undefined ? undefined : { usage }) }
+  if (failed === true) {
+    const response = { statusCode: 200, requestId: null, body }
+    return Either.right({ wireId: line["id"], outcome: { ...absent, outcome: "errored", code: "failed", response } })
+  }
   const outcome: Outcome = {
     outcome: "succeeded",
     id: "line",
     statusCode: 200,
     requestId: "req",
-    body: { text: answer, ...(usage === undefined ? undefined : { usage }) },
+    body,
     refused: refused === true,
     truncated: truncated === true,
     ...(typeof bodyText === "string" ? { bodyText } : undefined)
@@ -53,19 +68,37 @@ const decode = (text: string) => {
   return Either.right({ wireId: line["id"], outcome })
 }
 
+/** A model that costs one picodollar for each token that it reads, and 1,000 for each that it writes. */
+const priced = (name: string): Model.Model =>
+  new Model.Model({
+    ...Model.unknown(name, "test"),
+    prices: new Model.Prices({
+      input: 0.000001,
+      output: 0.001,
+      cacheRead: null,
+      cacheWrite5m: null,
+      cacheWrite1h: null,
+      long: null,
+      batchFactor: 1,
+      source: "test"
+    })
+  })
+
 /** A sorter of the rows 1 to `rows`, and what it writes. */
-const setUp = (rows: number) => {
+const setUp = (rows: number, { asked = null, mode = "batch" }: Asked = {}) => {
   const memory = MemoryDisk.make()
   const open = (path: string) => new BlockWriter(memory.disk.open(path, "write"), 32)
   const [scratch, part, anomalies] = [open("/scratch"), open("/part"), open("/anomalies")]
-  const all = shard(1, rows)
+  const all = new Shard({ ...shard(1, rows), model: asked, mode })
+  const meter = new ShardMeter(Model.make([priced("alpha"), priced("beta")]).find, all)
   const sorter = new ResultSorter(
     all,
     contiguousIndex(all),
     decode,
     scratch,
     memory.disk.open("/scratch", "read"),
-    anomalies
+    anomalies,
+    meter
   )
   /** Gives every row, and then what was written. */
   const finish = (judge?: Judge) => {
@@ -76,13 +109,13 @@ const setUp = (rows: number) => {
     part.finish()
     anomalies.finish()
     const read = (path: string) => (memory.files().get(path) ?? "").toString()
-    return { tally: sorter.tally, text: read("/part"), anomalies: read("/anomalies") }
+    return { tally: sorter.tally, bill: meter.bill(), text: read("/part"), anomalies: read("/anomalies") }
   }
   return { sorter, finish }
 }
 
-const sort = (rows: number, lines: ReadonlyArray<object>, judge?: Judge) => {
-  const { finish, sorter } = setUp(rows)
+const sort = (rows: number, lines: ReadonlyArray<object>, judge?: Judge, asked?: Asked) => {
+  const { finish, sorter } = setUp(rows, asked)
   lines.forEach((line, index) => sorter.accept(Buffer.from(JSON.stringify(line)), "raw.jsonl", index + 1))
   return finish(judge)
 }
@@ -182,6 +215,78 @@ describe("a sorter", () => {
       )
     }
   )
+})
+
+describe("the bill of a sorter", () => {
+  const usage = (read: number, written: number) => ({ prompt_tokens: read, completion_tokens: written })
+
+  const parts = ({ models }: Cost.ShardBill) =>
+    models.map(({ answeredAs, charged, model, priced, unpriced }) => [model, answeredAs, charged, priced, unpriced])
+
+  it("has each answer once, whatever becomes of it, and failures that were charged", () => {
+    const { bill, tally } = sort(6, [
+      { id: "tag-1", model: "alpha", usage: usage(1, 1) },
+      { id: "tag-1", model: "alpha", usage: usage(1, 1) },
+      { id: "tag-1", model: "alpha", text: "other", usage: usage(900, 900) },
+      { id: "tag-2", model: "alpha", refused: true, usage: usage(2, 2) },
+      { id: "tag-3", model: "alpha", truncated: true, usage: usage(3, 3) },
+      { id: "tag-4", model: "alpha", failed: true, usage: usage(4, 4) },
+      { id: "tag-5", model: "alpha", failed: true }
+    ], () => ({ code: "invalid_answer", path: "$", problem: "no" }))
+    assert.deepStrictEqual([tally.invalid, tally.errored, tally.missing], [2, 2, 1])
+    assert.deepStrictEqual(parts(bill), [["alpha", "alpha", 10_010n, 4, 0]])
+    assert.deepStrictEqual({ ...bill.tokens }, {
+      input: 10,
+      cacheRead: 0,
+      cacheWrite5m: 0,
+      cacheWrite1h: 0,
+      output: 10
+    })
+    assert.deepStrictEqual([tally.tokens.prompt, tally.tokens.completion], [10, 10])
+  })
+
+  it("takes the price of the model that answered, else that of the one asked for", () => {
+    const lines = [
+      { id: "tag-1", model: "beta-2025-04-14", usage: usage(1, 0) },
+      { id: "tag-2", model: "nobody", usage: usage(10, 0) },
+      { id: "tag-3", usage: usage(100, 0) },
+      { id: "tag-4", model: "beta-2025-04-14", usage: usage(1_000, 0) }
+    ]
+    assert.deepStrictEqual(parts(sort(4, lines, undefined, { asked: "alpha" }).bill), [
+      ["alpha", null, 110n, 2, 0],
+      ["beta", "beta-2025-04-14", 1_001n, 2, 0]
+    ])
+    assert.deepStrictEqual(parts(sort(4, lines, undefined, { asked: "somebody" }).bill), [
+      ["somebody", null, 0n, 0, 2],
+      ["beta", "beta-2025-04-14", 1_001n, 2, 0]
+    ])
+    // Where rows ask for several models, only the answer tells which.
+    assert.deepStrictEqual(parts(sort(4, lines).bill), [
+      ["unknown", null, 0n, 0, 1],
+      ["beta", "beta-2025-04-14", 1_001n, 2, 0],
+      ["nobody", "nobody", 0n, 0, 1]
+    ])
+  })
+
+  it("does not grow with the names that a server thinks of", () => {
+    const lines = Array.from({ length: 300 }, (_, at) => ({ id: `tag-${at + 1}`, model: `m${at}`, usage: usage(1, 0) }))
+    const { bill } = sort(300, lines)
+    assert.lengthOf(bill.models, 101)
+    assert.strictEqual(bill.unpriced, 300)
+  })
+
+  it("counts an answer that does not tell what it used", () => {
+    const { bill } = sort(2, [{ id: "tag-1", model: "alpha" }, { id: "tag-2", model: "alpha", usage: {} }])
+    assert.deepStrictEqual(parts(bill), [["alpha", "alpha", 0n, 0, 2]])
+  })
+
+  it("charges nothing for answers that were there already", () => {
+    const { bill, tally } = sort(1, [{ id: "tag-1", model: "alpha", usage: usage(5, 0) }], undefined, {
+      mode: "reused"
+    })
+    assert.deepInclude(bill, { charged: 0n, synchronous: 5n, priced: 0, unpriced: 0, reused: 1 })
+    assert.strictEqual(tally.tokens.prompt, 0)
+  })
 })
 
 describe("a sorter with a judge of answers", () => {

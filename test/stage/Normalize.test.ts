@@ -3,14 +3,21 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
+import * as Layer from "effect/Layer"
 import { BatchProblem, BatchSnapshot, EndedBatch, type Ending, RequestCounts, ResultFile } from "llm-batch/Batch"
 import { BuildOptions } from "llm-batch/BuildOptions"
+import * as Cost from "llm-batch/Cost"
+import * as Model from "llm-batch/Model"
+import { Provider } from "llm-batch/Provider"
 import { RawFile, RawResults } from "llm-batch/RawResults"
 import { isJsonObject } from "llm-batch/Request"
+import { DiskError } from "llm-batch/RunError"
+import { Progress } from "llm-batch/RunEvent"
 import * as Source from "llm-batch/Source"
 import * as Build from "llm-batch/stage/Build"
-import { Normalize } from "llm-batch/stage/Normalize"
+import { layer, Normalize } from "llm-batch/stage/Normalize"
 import { gzipSync } from "node:zlib"
+import { Disk } from "../../src/internal/Disk.js"
 import * as World from "../World.js"
 
 interface Case {
@@ -85,7 +92,7 @@ const prepare = (options: Case) =>
       shortBy: options.shortBy ?? 0
     })
     const normalize = world.inProcess(Effect.flatMap(Normalize, (stage) => Effect.either(stage.normalize(raw))), 0)
-    return { world, normalize }
+    return { world, raw, normalize }
   })
 
 interface PartLine {
@@ -120,6 +127,7 @@ const normalized = (options: Case) =>
     const part = Either.getOrThrowWith(yield* normalize, (error) => error)
     return {
       tally: part.tally,
+      bill: part.bill,
       text: world.read("parts/0001.jsonl"),
       lines: parsePart(world.read("parts/0001.jsonl")),
       world
@@ -238,6 +246,57 @@ describe("results become a part", () => {
       })
       assert.deepStrictEqual([tally.succeeded, tally.refused, tally.truncated], [3, 1, 1])
       assert.deepStrictEqual({ ...tally.tokens }, { prompt: 9, completion: 6, cached: 0, reasoning: 0 })
+    }))
+})
+
+describe("the bill of a part", () => {
+  /** The model of these tests, one picodollar a token. */
+  const priced = Model.make([
+    new Model.Model({
+      ...Model.unknown("m", "test"),
+      prices: new Model.Prices({
+        input: 0.000002,
+        output: 0.000002,
+        cacheRead: null,
+        cacheWrite5m: null,
+        cacheWrite1h: null,
+        long: null,
+        batchFactor: 0.5,
+        source: "test"
+      })
+    })
+  ])
+
+  it.effect("has each answer once, by the prices that are provided", () =>
+    Effect.gen(function*() {
+      const output = lines(answer(1, "one"), answer(1, "one"), answer(2, "two"), failed(3, "errored"))
+      const { bill } = yield* normalized({ output, world: { models: priced } })
+      assert.deepInclude(bill, { charged: 10n, synchronous: 20n, priced: 2, unpriced: 0 })
+      assert.deepStrictEqual(bill.models.map(({ answeredAs, model }) => [model, answeredAs]), [["m", "m"]])
+    }))
+
+  it.effect("is of unknown price where prices cannot be loaded, which is told once, and stops nothing", () =>
+    Effect.gen(function*() {
+      let loads = 0
+      const load = Effect.suspend(() => {
+        loads++
+        return Effect.fail(
+          new DiskError({ operation: "read", path: "models.yaml", code: "EIO", detail: "the disk is broken" })
+        )
+      })
+      const { raw, world } = yield* prepare({ output: lines(answer(1, "one"), answer(2, "two"), answer(3, "three")) })
+      const parts = yield* Effect.flatMap(Normalize, ({ normalize }) => Effect.all([normalize(raw), normalize(raw)]))
+        .pipe(
+          Effect.provide(Layer.provide(layer, Layer.succeed(Provider, world.test.provider))),
+          Effect.provideService(Cost.PriceSource, { load }),
+          Effect.provideService(Disk, world.memory.disk),
+          Effect.provideService(Progress, { tell: (event) => world.events.push(event) })
+        )
+      assert.deepStrictEqual(parts.map(({ bill, tally }) => [bill.unpriced, tally.succeeded]), [[3, 3], [3, 3]])
+      assert.strictEqual(loads, 1)
+      const notices = world.events.flatMap((event) => event._tag === "Notice" ? [event.text] : [])
+      assert.lengthOf(notices, 1)
+      assert.match(notices[0] ?? "", /^What this costs is not known, .*the disk is broken/u)
     }))
 })
 
