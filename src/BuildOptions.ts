@@ -31,6 +31,18 @@ export class BuildOptions extends Schema.Class<BuildOptions>("llm-batch/BuildOpt
   allowUnknownModel: Schema.optionalWith(Schema.Boolean, { default: () => false }),
   /** Fields that are taken out of every chat or embedding before it is translated. */
   drop: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
+  /**
+   * Rows that ask the same are sent once, and get one answer, each of them. Off by default: repeated samples are often
+   * meant. While rows are built, each different one takes about 30 bytes of memory.
+   */
+  dedupe: Schema.optionalWith(Schema.Boolean, { default: () => false }),
+  /**
+   * A directory of answers: rows that were answered before, in whichever run, are not sent, and answers are kept for later
+   * runs. What counts is the server, the endpoint and the body, to the byte. Of rows that ask the same, each has an answer
+   * of its own, unless there is `dedupe`. While rows are built, each different one takes about 30 bytes of memory, and
+   * each answer in the directory about 40.
+   */
+  cacheDirectory: Optional(Schema.NonEmptyString),
   /** Builds no more than so many rows. */
   limitItems: Optional(PositiveInt),
   /** The first rows become a shard of their own, that is asked at once before the rest is sent. */

@@ -55,7 +55,9 @@ import * as WireId from "./WireId.js"
  * @category models
  */
 export interface Survey {
+  /** All shards, those too whose rows are not sent. */
   readonly shards: ReadonlyArray<Shard>
+  /** Rows that are sent. */
   readonly rows: number
   /** On the wire, newlines included. */
   readonly bytes: number
@@ -173,10 +175,13 @@ class Surveyor {
   }
 }
 
-const sizeOf = (shards: ReadonlyArray<Shard>) => ({
-  rows: shards.reduce((sum, shard) => sum + shard.rows, 0),
-  bytes: shards.reduce((sum, shard) => sum + shard.bytes, 0)
-})
+const sizeOf = (shards: ReadonlyArray<Shard>) => {
+  const sent = shards.filter(({ mode }) => mode !== "reused")
+  return {
+    rows: sent.reduce((sum, { rows }) => sum + rows, 0),
+    bytes: sent.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+}
 
 /** Where the shards of a survey would be, if they were kept. */
 const nowhere = "/survey"
@@ -199,7 +204,7 @@ export const ofSource: (
     const catalogue = yield* Model.Catalogue
     const surveyor = new Surveyor(catalogue, yield* countersOf(modelsOf(catalogue, name)), name)
     const wireRows = NodePath.dirname(RunDirectory.batchInput({ directory: nowhere, id: "", provider: name }))
-    const disk = SurveyDisk.make(wireRows, surveyor.add)
+    const disk = SurveyDisk.make(wireRows, surveyor.add, { disk: yield* Disk.Disk, directory: options.cacheDirectory })
     const location = new Build.RunLocation({ directory: nowhere, runTag: yield* WireId.makeRunTag })
     const { notices, shards } = yield* Effect.flatMap(
       Build.Build,

@@ -5,6 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { isJsonObject, NativeTarget, type Request } from "../Request.js"
+import * as ContentKey from "./ContentKey.js"
 import { memberText } from "./JsonText.js"
 
 const isTarget = Schema.is(NativeTarget)
@@ -19,8 +20,26 @@ export interface RowHead {
 /** Inside a JSON string every quote is escaped, so these bytes can only be where the head ends. */
 const headEnd = ",\"kind\":"
 
-/** The record of a request, without a newline. */
-export const encode = (request: Request): string => {
+/** A record with a key is the only one that ends in a string: others end in an object. */
+const keyStart = ",\"key\":\""
+const keyEnd = "\"}"
+
+/** The record of a request, without a newline; with the key under which its answer is kept, where it is. */
+export const encode = (request: Request, key?: Buffer): string => {
+  const record = encodeRequest(request)
+  return key === undefined ? record : `${record.slice(0, -1)}${keyStart}${key.toString("hex")}${keyEnd}`
+}
+
+/** The key under which the answer to a record is kept; `undefined` where it is not. */
+export const keyOf = (line: Buffer): Buffer | undefined => {
+  const end = line.length - keyEnd.length
+  const start = end - ContentKey.bytes * 2
+  if (start < keyStart.length || line.toString("latin1", end) !== keyEnd) return undefined
+  if (line.toString("latin1", start - keyStart.length, start) !== keyStart) return undefined
+  return Buffer.from(line.toString("latin1", start, end), "hex")
+}
+
+const encodeRequest = (request: Request): string => {
   const head = `{"row":${request.row},"line":${request.line},"id":${JSON.stringify(request.customId)}${headEnd}`
   if (request.kind === "native") {
     return `${head}"native","target":${JSON.stringify(request.target)},"body":${request.text}}`

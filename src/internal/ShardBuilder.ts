@@ -3,12 +3,10 @@
  * synchronous code; it throws an `InputError`, or what the disk throws.
  */
 import * as Either from "effect/Either"
-import { createHash } from "node:crypto"
 import * as NodePath from "node:path"
-import { crc32 } from "node:zlib"
 import type { AnswerFormat } from "../AnswerSchema.js"
 import { InputError, type UnsupportedField } from "../InputError.js"
-import type { ShardMode } from "../Mode.js"
+import type { SentMode } from "../Mode.js"
 import * as Model from "../Model.js"
 import type * as Provider from "../Provider.js"
 import type { JsonObject, Request } from "../Request.js"
@@ -16,9 +14,10 @@ import * as RunDirectory from "../RunDirectory.js"
 import type { RunEvent } from "../RunEvent.js"
 import { Shard, shardId } from "../Shard.js"
 import * as WireId from "../WireId.js"
-import { BlockWriter } from "./BlockWriter.js"
 import type * as Disk from "./Disk.js"
 import * as RowRecord from "./RowRecord.js"
+import type { RowReuse, Verdict } from "./RowReuse.js"
+import { ShardFiles } from "./ShardFiles.js"
 
 /** What a builder needs to know. */
 export interface ShardBuilderOptions {
@@ -38,12 +37,14 @@ export interface ShardBuilderOptions {
   readonly allowUnknownModel: boolean
   /** The form that answers must have. */
   readonly answer: AnswerFormat | undefined
+  /** Decides which rows are not sent; all are without it. */
+  readonly reuse: RowReuse | undefined
   /** How many shards the run has already. */
   readonly shardsBefore: number
   /** 1 for rows that are asked for the first time. */
   readonly attempt: number
   /** Through which API the rows are asked. */
-  readonly mode: ShardMode
+  readonly mode: SentMode
   /** So many rows at the beginning have a shard of their own, that is asked at once; 0 for none. */
   readonly tryRows: number
   readonly shardRows: number | null
@@ -57,21 +58,21 @@ export interface BuiltShards {
   readonly notices: ReadonlyArray<string>
 }
 
-/** Large enough that a write costs little, small enough for a run of many models. */
-const bufferSize = 1 << 18
-
 /** How many rows pass between two events. */
 const rowsPerEvent = 5_000
 
 /** Fields without which a row asks for nothing: to drop one is no way out. */
 const essential = new Set(["model", "messages", "input", "schema"])
 
+/** Where a row's answer comes from. */
+type Origin = Verdict["from"]
+
 interface OpenShard {
   readonly id: string
-  readonly wire: BlockWriter
-  readonly rows: BlockWriter
-  readonly finishHash: () => string
-  readonly rowsCrc32: () => number
+  /** What all of its rows have in common, as text. */
+  readonly group: string
+  readonly files: ShardFiles
+  readonly origin: Origin
   readonly first: Provider.WireRow
   readonly firstRow: number
   readonly maxRows: number
@@ -81,6 +82,14 @@ interface OpenShard {
   inputs: number
   lastRow: number
 }
+
+/** Whether rows belong to the same group. */
+const isAlike = (one: Provider.WireRow, other: Provider.WireRow, oneModel: boolean): boolean =>
+  one.endpoint === other.endpoint && (!oneModel || one.model === other.model)
+  && one.betas.length === other.betas.length && one.betas.every((beta, at) => beta === other.betas[at])
+
+/** Every row is sent. */
+const sent: Verdict = { from: "provider", key: undefined }
 
 /** Lays rows into shards. Make one with `new`, `add` every request in input order, then `finish`. */
 export class ShardBuilder {
@@ -93,6 +102,8 @@ export class ShardBuilder {
   private readonly maxRows: number
   private readonly maxBytes: number
   private readonly maxInputs: number
+  /** The shard of the row before; it may be closed. */
+  private last: OpenShard | undefined
   private opened: number
   private rows = 0
 
@@ -105,23 +116,35 @@ export class ShardBuilder {
     const located = { directory: options.directory, id: "", provider: options.provider.name }
     options.disk.makeDirectory(NodePath.dirname(RunDirectory.rows(located)))
     options.disk.makeDirectory(NodePath.dirname(RunDirectory.batchInput(located)))
+    if (options.reuse !== undefined) {
+      options.disk.makeDirectory(NodePath.dirname(RunDirectory.reused(located)))
+      options.disk.makeDirectory(RunDirectory.rawDirectory(located))
+    }
   }
 
-  /** Adds the next request; one that is asked for again says in which shard it was before. */
-  add(request: Request, parent?: string): void {
-    const { answer, provider, runTag, endpoint, tell } = this.options
+  /**
+   * Adds the next request; one that is asked for again says in which shard it was before, and the key under which its
+   * answer is kept, `null` for none.
+   */
+  add(request: Request, parent?: string, key?: Buffer | null): void {
+    const { answer, provider, reuse, runTag, endpoint, tell } = this.options
     const kept = this.withoutDropped(request)
-    const encoded = provider.encode(kept, WireId.make(runTag, request.row), endpoint, answer)
+    const wireId = WireId.make(runTag, request.row)
+    const encoded = provider.encode(kept, wireId, endpoint, answer)
     if (Either.isLeft(encoded)) throw this.unsupported(request, encoded.left)
     const row = encoded.right
     if (this.options.onlyEndpoint && row.endpoint !== endpoint) throw this.otherEndpoint(request, row.endpoint)
     if (row.notice !== null) this.notice(row.notice)
     this.checkModel(row.model, request)
-    const shard = this.shardFor(row, request)
-    shard.wire.text(row.text)
-    shard.wire.text("\n")
-    shard.rows.text(RowRecord.encode(kept))
-    shard.rows.text("\n")
+    const verdict = reuse === undefined ? sent : reuse.decide(row, wireId, request.row, key)
+    const shard = this.shardFor(row, request, verdict.from)
+    const { rows, wire } = shard.files
+    if (verdict.from === "provider") wire.text(row.text)
+    else if (verdict.from === "cache") wire.bytes(verdict.line)
+    else wire.text(`{"row":${request.row},"same_as":${verdict.leader}}`)
+    wire.text("\n")
+    rows.text(RowRecord.encode(kept, verdict.from === "provider" ? verdict.key : undefined))
+    rows.text("\n")
     shard.models.add(row.model)
     if (parent !== undefined) shard.parents.add(parent)
     shard.count++
@@ -134,12 +157,17 @@ export class ShardBuilder {
 
   /** Finishes every shard; all of it is durable then. */
   finish(): BuiltShards {
-    const { directory, disk, provider, tell } = this.options
+    const { directory, disk, provider, reuse, tell } = this.options
     this.closeAll()
     const located = { directory, id: "", provider: provider.name }
     disk.syncDirectory(NodePath.dirname(RunDirectory.rows(located)))
     disk.syncDirectory(NodePath.dirname(RunDirectory.batchInput(located)))
     disk.syncDirectory(`${directory}/batch_inputs`)
+    if (reuse !== undefined) {
+      disk.syncDirectory(NodePath.dirname(RunDirectory.reused(located)))
+      disk.syncDirectory(RunDirectory.rawDirectory(located))
+      disk.syncDirectory(NodePath.dirname(RunDirectory.rawDirectory(located)))
+    }
     disk.syncDirectory(directory)
     for (const [field, count] of this.dropped) this.notice(`${field} is left out of ${count} rows (--drop ${field})`)
     tell({ _tag: "RowsBuilt", rows: this.rows })
@@ -148,15 +176,12 @@ export class ShardBuilder {
   }
 
   private closeAll(): void {
-    for (const [group, shard] of this.open) this.close(group, shard)
+    for (const shard of this.open.values()) this.close(shard)
   }
 
   /** Closes what is still open, after a failure. */
   abandon(): void {
-    for (const shard of this.open.values()) {
-      shard.wire.abandon()
-      shard.rows.abandon()
-    }
+    for (const { files } of this.open.values()) files.abandon()
     this.open.clear()
   }
 
@@ -179,7 +204,8 @@ export class ShardBuilder {
     this.models.add(model)
   }
 
-  private notice(text: string): void {
+  /** Tells the user something, once. */
+  notice(text: string): void {
     if (this.notices.has(text)) return
     this.notices.add(text)
     this.options.tell({ _tag: "Notice", text })
@@ -197,23 +223,32 @@ export class ShardBuilder {
   }
 
   /** The open shard of the row's group, or a new one when the row does not fit any more. */
-  private shardFor(row: Provider.WireRow, request: Request): OpenShard {
-    const { limits } = this.options.provider
-    const group = JSON.stringify([row.endpoint, limits.oneModelPerBatch ? row.model : "", row.betas])
+  private shardFor(row: Provider.WireRow, request: Request, origin: Origin): OpenShard {
+    const { oneModelPerBatch } = this.options.provider.limits
+    // Most rows are like the one before, and to look for their group costs more than to see that.
+    const last = this.last !== undefined && this.last.origin === origin
+        && isAlike(this.last.first, row, oneModelPerBatch)
+      ? this.last
+      : undefined
+    const group = last?.group ?? JSON.stringify([row.endpoint, oneModelPerBatch ? row.model : "", row.betas, origin])
     const shard = this.open.get(group)
+    this.last = shard
     if (shard !== undefined) {
-      if (
-        shard.count < shard.maxRows
-        && shard.inputs + row.inputs <= this.maxInputs
-        && this.fits(shard.wire.position, row.text)
-      ) return shard
-      this.close(group, shard)
+      if (shard.count < shard.maxRows && (origin !== "provider" || this.hasRoom(shard, row))) return shard
+      this.close(shard)
     }
-    if (!this.fits(0, row.text)) throw this.tooLarge(row.text, request)
-    if (row.inputs > this.maxInputs) throw this.tooManyInputs(row.inputs, request)
-    const opened = this.openShard(row, request.row)
+    if (origin === "provider") {
+      if (!this.fits(0, row.text)) throw this.tooLarge(row.text, request)
+      if (row.inputs > this.maxInputs) throw this.tooManyInputs(row.inputs, request)
+    }
+    const opened = this.openShard(group, row, request.row, origin)
     this.open.set(group, opened)
+    this.last = opened
     return opened
+  }
+
+  private hasRoom({ files, inputs }: OpenShard, row: Provider.WireRow): boolean {
+    return inputs + row.inputs <= this.maxInputs && this.fits(files.wire.position, row.text)
   }
 
   /**
@@ -230,24 +265,20 @@ export class ShardBuilder {
     return text.length * 3 <= room || Buffer.byteLength(text) <= room
   }
 
-  private openShard(first: Provider.WireRow, firstRow: number): OpenShard {
+  private openShard(group: string, first: Provider.WireRow, firstRow: number, origin: Origin): OpenShard {
     const { directory, disk, provider } = this.options
     const id = shardId(++this.opened)
     const located = { directory, id, provider: provider.name }
-    const hash = createHash("sha256")
-    let rowsCrc32 = 0
-    const wireHandle = disk.open(RunDirectory.batchInput(located), "write")
-    const rowsHandle = this.openOr(RunDirectory.rows(located), () => wireHandle.close())
+    const path = {
+      provider: RunDirectory.batchInput(located),
+      cache: RunDirectory.raw(located, `${id}.jsonl`),
+      input: RunDirectory.reused(located)
+    }
     return {
       id,
-      wire: new BlockWriter(wireHandle, bufferSize, (bytes) => {
-        hash.update(bytes)
-      }),
-      rows: new BlockWriter(rowsHandle, bufferSize, (bytes) => {
-        rowsCrc32 = crc32(bytes, rowsCrc32)
-      }),
-      finishHash: () => hash.digest("hex"),
-      rowsCrc32: () => rowsCrc32,
+      group,
+      files: new ShardFiles(disk, located, path[origin]),
+      origin,
       first,
       firstRow,
       maxRows: this.rowsOfNext(),
@@ -259,21 +290,10 @@ export class ShardBuilder {
     }
   }
 
-  /** Opens a file, or undoes what was done before it failed. */
-  private openOr(path: string, undo: () => void): Disk.Handle {
-    try {
-      return this.options.disk.open(path, "write")
-    } catch (error) {
-      undo()
-      throw error
-    }
-  }
-
-  private close(group: string, shard: OpenShard): void {
+  private close(shard: OpenShard): void {
     const { directory, provider, runTag, tell } = this.options
-    shard.wire.finish()
-    shard.rows.finish()
-    this.open.delete(group)
+    const { bytes, rowsCrc32, sha256 } = shard.files.finish()
+    this.open.delete(shard.group)
     const finished = new Shard({
       id: shard.id,
       directory,
@@ -283,13 +303,15 @@ export class ShardBuilder {
       model: shard.models.size === 1 ? shard.first.model : null,
       betas: shard.first.betas,
       rows: shard.count,
-      bytes: shard.wire.position,
-      sha256: shard.finishHash(),
-      rowsCrc32: shard.rowsCrc32(),
+      bytes,
+      sha256,
+      rowsCrc32,
       firstRow: shard.firstRow,
       lastRow: shard.lastRow,
       attempt: this.options.attempt,
-      mode: shard.lastRow <= this.options.tryRows ? "sync" : this.options.mode,
+      ...(shard.origin === "provider"
+        ? { mode: shard.lastRow <= this.options.tryRows ? "sync" : this.options.mode }
+        : { mode: "reused", reuse: shard.origin }),
       parents: [...shard.parents]
     })
     this.finished.push(finished)

@@ -18,6 +18,9 @@ const forgetting: Disk.Handle = {
   close: nothing
 }
 
+const isReadable = ({ directory }: Readable, path: string): boolean =>
+  directory !== undefined && (path === directory || path.startsWith(`${directory}/`))
+
 /** A file whose lines are looked at. Each ends in a newline. */
 const watched = (onLine: OnLine): Disk.Handle => {
   const lines = new LineSplitter(Number.POSITIVE_INFINITY, onLine, nothing)
@@ -31,11 +34,21 @@ const watched = (onLine: OnLine): Disk.Handle => {
   }
 }
 
+/** A directory of another disk that a build reads from: a cache of answers. */
+interface Readable {
+  readonly disk: Disk.Service
+  /** `undefined` for none. */
+  readonly directory: string | undefined
+}
+
 /** The disk that hands on each line of the files below a directory. */
-export const make = (directory: string, onLine: OnLine): Disk.Service => ({
-  open: (path, mode) => mode === "write" && path.startsWith(`${directory}/`) ? watched(onLine) : forgetting,
-  stat: nothing,
-  list: () => [],
+export const make = (directory: string, onLine: OnLine, readable: Readable): Disk.Service => ({
+  open: (path, mode) => {
+    if (mode === "read" && isReadable(readable, path)) return readable.disk.open(path, mode)
+    return mode === "write" && path.startsWith(`${directory}/`) ? watched(onLine) : forgetting
+  },
+  stat: (path) => isReadable(readable, path) ? readable.disk.stat(path) : undefined,
+  list: (path) => isReadable(readable, path) ? readable.disk.list(path) : [],
   makeDirectory: nothing,
   rename: nothing,
   remove: nothing,

@@ -16,19 +16,21 @@ import * as AnswerSchema from "../AnswerSchema.js"
 import type { BuildOptions } from "../BuildOptions.js"
 import { InputError } from "../InputError.js"
 import { blockLoop } from "../internal/BlockLoop.js"
+import * as CachedAnswers from "../internal/CachedAnswers.js"
 import * as Disk from "../internal/Disk.js"
 import * as DuplicateIds from "../internal/DuplicateIds.js"
 import { InputRows } from "../internal/InputRows.js"
 import * as RowRecord from "../internal/RowRecord.js"
+import { RowReuse } from "../internal/RowReuse.js"
 import { ShardBuilder } from "../internal/ShardBuilder.js"
-import type { ShardMode } from "../Mode.js"
+import type { SentMode } from "../Mode.js"
 import * as ProviderContract from "../Provider.js"
 import type { Request } from "../Request.js"
 import * as RowReader from "../RowReader.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { type DiskError, RunRejected, ShardChanged } from "../RunError.js"
 import { type Listener, Progress } from "../RunEvent.js"
-import { Shard } from "../Shard.js"
+import { countByIds, Shard } from "../Shard.js"
 import type { Source } from "../Source.js"
 
 /**
@@ -67,6 +69,7 @@ export class Built extends Schema.Class<Built>("llm-batch/Built")({
 export interface Service {
   /**
    * Builds the shards of a source. The directory must exist. A failed build leaves files behind; they are not a run.
+   * Rows that need not be sent (`dedupe`, `cacheDirectory`) are laid into shards of their own.
    */
   readonly build: (
     source: Source,
@@ -103,7 +106,7 @@ export interface Rebuild {
   /** 2 for the first time that rows are asked again. */
   readonly attempt: number
   /** Through which API they are asked. */
-  readonly mode: ShardMode
+  readonly mode: SentMode
 }
 
 /**
@@ -136,7 +139,7 @@ const make = Effect.gen(function*() {
     readonly location: RunLocation
     readonly options: BuildOptions
     readonly attempt: number
-    readonly mode: ShardMode
+    readonly mode: SentMode
     readonly shardsBefore: number
     readonly tell: Listener["tell"]
   }) {
@@ -145,7 +148,9 @@ const make = Effect.gen(function*() {
     const answer = answerSchema === undefined
       ? undefined
       : yield* AnswerSchema.fromJson(answerSchema, { name: answerName, source: "the schema of answers" })
-    return yield* Effect.acquireRelease(
+    const { cacheDirectory, dedupe } = options
+    const cache = cacheDirectory === undefined ? undefined : yield* CachedAnswers.make(cacheDirectory, provider.decode)
+    const builder = yield* Effect.acquireRelease(
       attempt(directory, () =>
         new ShardBuilder({
           disk,
@@ -159,6 +164,7 @@ const make = Effect.gen(function*() {
           drop: options.drop,
           allowUnknownModel: options.allowUnknownModel,
           answer: answer?.format,
+          reuse: dedupe || cache !== undefined ? new RowReuse(provider, { dedupe, cache }) : undefined,
           shardsBefore,
           attempt: count,
           mode,
@@ -168,6 +174,12 @@ const make = Effect.gen(function*() {
         })),
       (builder) => Effect.sync(() => builder.abandon())
     )
+    const [unusable, ...others] = cache?.unusable ?? []
+    if (unusable !== undefined) {
+      const more = others.length === 0 ? "" : ` (and ${others.length} more)`
+      builder.notice(`${cacheDirectory}/${unusable}${more} cannot be read, or holds no answers: it is left out`)
+    }
+    return builder
   })
 
   const build = Effect.fn("Build.build")(function*(source: Source, location: RunLocation, options: BuildOptions) {
@@ -276,7 +288,7 @@ const make = Effect.gen(function*() {
       options,
       attempt: again.attempt,
       mode: again.mode,
-      shardsBefore: again.shards.length,
+      shardsBefore: countByIds(again.shards),
       // The rows of the run are as many as before.
       tell: (event) => {
         if (event._tag === "ShardBuilt") tell(event)
@@ -307,7 +319,11 @@ const make = Effect.gen(function*() {
         })
       }
       const revised = again.revise(request)
-      if (revised !== undefined) builder.add(revised, shard.id)
+      if (revised !== undefined) {
+        // Who is asked something else gives another answer.
+        const key = revised === request ? RowRecord.keyOf(line) ?? null : null
+        builder.add(revised, shard.id, key)
+      }
       return true
     }, toError)
     return (yield* attempt(directory, () => builder.finish())).shards
