@@ -220,13 +220,32 @@ export const answered = (shard: Shard, at: DateTime.Utc, cancelled = 0): EndedBa
  */
 export const isAnswered = (snapshot: BatchSnapshot): boolean => snapshot.providerStatus === askedByRow
 
+const reusedAnswers = "answers reused"
+
 /**
- * Whether the provider knows of the batch: it does not of one that was never sent, or whose rows were asked one by one.
+ * What stands for the batch of a shard whose rows are not sent: each of them has the line of an answer from before, or of
+ * another row, or a line that says what became of that one.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const reused = (shard: Shard, at: DateTime.Utc): EndedBatch => {
+  const { snapshot, ...batch } = answered(shard, at)
+  return new EndedBatch({
+    ...batch,
+    snapshot: new BatchSnapshot({ ...snapshot, id: `reused-${shard.id}`, providerStatus: reusedAnswers })
+  })
+}
+
+/**
+ * Whether the provider knows of the batch: it does not of one that was never sent, whose rows were asked one by one, or
+ * whose answers were there already.
  *
  * @since 0.1.0
  * @category predicates
  */
-export const isAtProvider = (snapshot: BatchSnapshot): boolean => !isWithdrawn(snapshot) && !isAnswered(snapshot)
+export const isAtProvider = (snapshot: BatchSnapshot): boolean =>
+  !isWithdrawn(snapshot) && !isAnswered(snapshot) && snapshot.providerStatus !== reusedAnswers
 
 /**
  * How many rows the results of a batch must speak of for all of them to have come. The rows of a completed batch all

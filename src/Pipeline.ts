@@ -42,24 +42,35 @@ import * as AnswerSchema from "./AnswerSchema.js"
 import { type BatchSnapshot, type EndedBatch, isAtProvider } from "./Batch.js"
 import type { ResultsIncomplete } from "./BatchError.js"
 import { BuildOptions } from "./BuildOptions.js"
+import * as Cost from "./Cost.js"
 import type { InputError } from "./InputError.js"
 import * as CancelMark from "./internal/CancelMark.js"
 import * as Disk from "./internal/Disk.js"
 import type { RowSet } from "./internal/RowSet.js"
 import * as Ledger from "./Ledger.js"
 import * as Mode from "./Mode.js"
+import * as Admission from "./pipeline/Admission.js"
 import * as AskAgain from "./pipeline/AskAgain.js"
 import * as Merge from "./pipeline/Merge.js"
 import * as Reconcile from "./pipeline/Reconcile.js"
+import * as Reuse from "./pipeline/Reuse.js"
 import * as Rounds from "./pipeline/Rounds.js"
 import * as RunAccount from "./pipeline/RunAccount.js"
 import * as RunStart from "./pipeline/RunStart.js"
 import * as ShardJourney from "./pipeline/ShardJourney.js"
 import { Provider } from "./Provider.js"
 import { type ProviderError, retryTransient } from "./ProviderError.js"
+import type { RawResults } from "./RawResults.js"
 import * as RunConfig from "./RunConfig.js"
 import * as RunDirectory from "./RunDirectory.js"
-import { type DiskError, type LedgerCorrupt, type RunLocked, RunRejected, type ShardChanged } from "./RunError.js"
+import {
+  BudgetReached,
+  type DiskError,
+  type LedgerCorrupt,
+  type RunLocked,
+  RunRejected,
+  type ShardChanged
+} from "./RunError.js"
 import { Progress } from "./RunEvent.js"
 import {
   AskAgainReason,
@@ -70,7 +81,7 @@ import {
   type RunState,
   type ShardState
 } from "./RunState.js"
-import { Shard } from "./Shard.js"
+import { reusedRows, Shard } from "./Shard.js"
 import type { Source } from "./Source.js"
 import * as Ask from "./stage/Ask.js"
 import * as Build from "./stage/Build.js"
@@ -95,6 +106,7 @@ export type PipelineError =
   | RunLocked
   | LedgerCorrupt
   | DiskError
+  | BudgetReached
   | ProviderError
   | Submit.SubmitError
   | Ask.AskError
@@ -111,8 +123,23 @@ export type PipelineError =
 export interface AdvanceOptions {
   /** The steps to take; all of them by default. */
   readonly steps?: Step.Steps | undefined
-  /** How many batches may be with the provider at a time; no limit by default. */
+  /** How many batches may be with the provider at a time; no limit by default. What is over it waits. */
   readonly maxConcurrentJobs?: number | undefined
+  /**
+   * How many prompt tokens of a model may be in batches that have not ended, as OpenAI limits it by account; no limit by
+   * default, until the provider declines a batch and tells its own. Shards are cut to fill it.
+   */
+  readonly maxEnqueuedTokens?: number | undefined
+  /** How many rows may be in batches that have not ended, as Anthropic limits it by account; no limit by default. */
+  readonly maxQueuedRequests?: number | undefined
+  /** How many batches may be made within an hour; the provider's own limit by default. */
+  readonly maxBatchesPerHour?: number | undefined
+  /**
+   * US dollars that the run may cost; as the run says, by default. What is expected to pass it is not sent: the run stops
+   * with `BudgetReached`, and goes on with a larger budget. What is not known beforehand, the length of answers without
+   * `maxTokens`, can still pass it.
+   */
+  readonly maxCost?: number | undefined
   /** How many times rows that failed are asked again, where that can help; as the run says, by default. */
   readonly retries?: number | undefined
   /** How many times an answer that does not fit is sent back to be put right; as the run says, by default. */
@@ -237,13 +264,17 @@ const report = (state: RunState): RunReport => ({
   failures: RunDirectory.failures(state.directory)
 })
 
+/** Whether the rows of a shard are sent to the provider. */
+const isSent = ({ shard }: ShardState): boolean => shard.mode !== "reused"
+
 /** How often the rows of a run were asked, at most. */
 const attempts = (state: RunState): number =>
   Math.max(1, ...[...state.shards.values()].map(({ shard }) => shard.attempt))
 
-/** Whether a wait was only given up, while the batch runs on. */
-const isTimeout = ({ cause }: Exit.Failure<unknown, { readonly _tag: string }>): boolean =>
-  Option.exists(Cause.failureOption(cause), (error) => error._tag === "PollTimeout")
+/** Ways to stop by which nothing has failed, from the most telling: the budget is used up; the wait is over, while the batch runs on. */
+const stops = ["BudgetReached", "PollTimeout"]
+
+const isStop = ({ _tag }: { readonly _tag: string }): boolean => stops.includes(_tag)
 
 /** Whether another process has the run now: then what is in its directory is that one's. */
 const isTakenOver = (cause: Cause.Cause<PipelineError>): boolean =>
@@ -256,6 +287,7 @@ const make = Effect.gen(function*() {
   const { build, rebuild } = yield* Build.Build
   const { check } = yield* Submit.Submit
   const advanceShard = yield* ShardJourney.make
+  const reuse = yield* Reuse.make
   const checkAccount = yield* RunAccount.make
   const decide = yield* Reconcile.make
 
@@ -266,7 +298,7 @@ const make = Effect.gen(function*() {
       readonly rows: number
       readonly tally: Tally.Tally
       readonly reasons: ReadonlyArray<AskAgainReason>
-      readonly mode: Mode.ShardMode
+      readonly mode: Mode.SentMode
     }
   ) {
     const { tell } = yield* Progress
@@ -274,7 +306,7 @@ const make = Effect.gen(function*() {
     const selection = yield* AskAgain.select(directory, rows, tally, reasons)
     const attempt = attempts(state) + 1
     const before = [...state.shards.values()].map(({ shard }) => shard)
-    const lay = (selected: RowSet, mode: Mode.ShardMode, shards: ReadonlyArray<Shard>) =>
+    const lay = (selected: RowSet, mode: Mode.SentMode, shards: ReadonlyArray<Shard>) =>
       selected.size === 0 ? Effect.succeed([]) : Effect.scoped(
         Effect.flatMap(AskAgain.reviser(directory, selection), (revise) =>
           rebuild(
@@ -310,28 +342,36 @@ const make = Effect.gen(function*() {
   /** Takes shards as far as asked for. One that fails does not hold up the others. */
   const advanceAll = Effect.fn("Pipeline.advanceAll")(function*(
     shards: ReadonlyArray<ShardState>,
-    options: ShardJourney.Options,
-    maxConcurrentJobs: number | undefined
+    options: ShardJourney.Options
   ) {
     const { tell } = yield* Progress
-    const exits = yield* Effect.forEach(
-      shards,
-      (shard) =>
-        advanceShard(shard, options).pipe(
-          Effect.tapError((error) =>
-            // The wait is over, and the batch runs on: nothing has failed.
-            error._tag === "PollTimeout"
-              ? Effect.void
-              : Effect.sync(() => tell({ _tag: "ShardFailed", shard: shard.shard, detail: error.message }))
-          ),
-          Effect.exit
+    const failures: Array<Exit.Failure<unknown, Effect.Effect.Error<ReturnType<typeof advanceShard>>>> = []
+    const advanceOne = (state: ShardState): Effect.Effect<void> =>
+      advanceShard(state, options).pipe(
+        Effect.tapError((error) =>
+          isStop(error)
+            ? Effect.void
+            : Effect.sync(() => tell({ _tag: "ShardFailed", shard: state.shard, detail: error.message }))
         ),
-      { concurrency: maxConcurrentJobs ?? "unbounded" }
-    )
-    const failures = exits.filter(Exit.isFailure)
-    const worst = failures.find((failure) => !isTimeout(failure)) ?? failures[0]
+        Effect.exit,
+        Effect.flatMap((exit) => {
+          if (Exit.isSuccess(exit))
+            return Effect.forEach(exit.value, advanceOne, { concurrency: "unbounded", discard: true })
+          failures.push(exit)
+          return Effect.void
+        })
+      )
+    options.admission.expect(shards)
+    yield* Effect.forEach(shards, advanceOne, { concurrency: "unbounded", discard: true })
+    const severity = ({ cause }: (typeof failures)[number]) =>
+      Option.match(Cause.failureOption(cause), { onNone: () => 0, onSome: (error) => stops.indexOf(error._tag) + 1 })
+    const [worst] = failures.toSorted((one, other) => severity(one) - severity(other))
     if (worst !== undefined) return yield* Effect.failCause(worst.cause)
   })
+
+  /** What the run may cost, in picodollars; `null` for no limit. */
+  const budgetOf = ({ run }: RunState, { maxCost }: AdvanceOptions): bigint | null =>
+    maxCost === undefined ? run.maxCost : Cost.fromDollars(maxCost)
 
   /** Brings all shards as far as asked for, then their parts together. */
   const settle = Effect.fn("Pipeline.settle")(function*(state: RunState, rows: number, options: AdvanceOptions) {
@@ -339,11 +379,35 @@ const make = Effect.gen(function*() {
     const { directory } = state
     const steps = options.steps ?? Step.all
     const shards = [...state.shards.values()]
-    const journey = { steps, deadline: Rounds.deadlineOf(state, options), check: checkOf(state, options) }
+    const admission = yield* Effect.provideService(
+      Admission.make(state, { ...options, maxCost: budgetOf(state, options) }),
+      Provider,
+      provider
+    )
+    if (Step.includes(steps, "submit")) {
+      yield* admission.checkBudget(shards.filter((state) => isSent(state) && state.status === "built"))
+    }
+    const journey = {
+      steps,
+      deadline: Rounds.deadlineOf(state, options),
+      check: checkOf(state, options),
+      admission,
+      reused: new Map<string, RawResults>(),
+      cacheDirectory: state.run.options.cacheDirectory
+    }
+    const advanceInOrder = Effect.fnUntraced(function*(shards: ReadonlyArray<ShardState>) {
+      yield* advanceAll(shards.filter(isSent), journey)
+      // Rows that are not sent may get what those that are have got by now.
+      const others = shards.filter((state) => !isSent(state))
+      if (others.length === 0 || !Step.includes(steps, "fetch")) return yield* advanceAll(others, journey)
+      const missing = others.filter(({ raw }) => raw === null || Step.isOnly(steps, "fetch"))
+      const reused = yield* reuse(yield* ledger.state(directory), missing.map(({ shard }) => shard))
+      yield* advanceAll(others, { ...journey, reused })
+    })
     const tried = shards.filter(({ shard }) => Rounds.isTried(state, shard))
-    yield* advanceAll(tried, journey, options.maxConcurrentJobs)
+    yield* advanceInOrder(tried)
     if (options.onlyTry === true && tried.length > 0) return yield* ledger.state(directory)
-    yield* advanceAll(shards.filter((shard) => !tried.includes(shard)), journey, options.maxConcurrentJobs)
+    yield* advanceInOrder(shards.filter((shard) => !tried.includes(shard)))
     const after = yield* ledger.state(directory)
     const complete = [...after.shards.values()].every((shard) => shard.status === "normalized")
     if (!complete || !Step.includes(steps, "normalize")) return after
@@ -355,10 +419,23 @@ const make = Effect.gen(function*() {
 
   /** Through which API rows are asked again: when batches are not waited for any more, none is made. */
   const modeNow = (state: RunState, options: AdvanceOptions) =>
-    Effect.map(DateTime.now, (now): Mode.ShardMode => {
+    Effect.map(DateTime.now, (now): Mode.SentMode => {
       const deadline = Rounds.deadlineOf(state, options)
       return deadline !== null && DateTime.lessThanOrEqualTo(deadline, now) ? "sync" : Rounds.modeOf(state)
     })
+
+  /** Why the budget does not allow to ask rows again for these reasons; `undefined` when it does, or has to be tried. */
+  const tooDear = (
+    state: RunState,
+    tally: Tally.Tally,
+    reasons: ReadonlyArray<AskAgainReason>,
+    options: AdvanceOptions
+  ): BudgetReached | undefined => {
+    const budget = budgetOf(state, options)
+    const cost = Rounds.costOf(state, tally, reasons)
+    if (budget === null || cost === null || cost.spent + cost.needed <= budget) return undefined
+    return new BudgetReached({ directory: state.directory, budget, committed: cost.spent, needed: cost.needed })
+  }
 
   /** Goes on with a run that the ledger holds. */
   const advance = Effect.fn("Pipeline.advance")(function*(begun: RunState, options: AdvanceOptions) {
@@ -379,7 +456,8 @@ const make = Effect.gen(function*() {
       })
     }
     if (steps.to === "build") return report(begun)
-    if (Step.includes(steps, "submit") && [...begun.shards.values()].some((shard) => shard.status === "built")) {
+    const isToBeSent = (state: ShardState) => isSent(state) && state.status === "built"
+    if (Step.includes(steps, "submit") && [...begun.shards.values()].some(isToBeSent)) {
       yield* check(run.runTag)
     }
     yield* checkAccount(begun, options.acceptNewKey ?? false)
@@ -389,6 +467,12 @@ const make = Effect.gen(function*() {
       const reasons = Rounds.reasons(state, state.tally, options)
       // Whoever cancelled does not want the rows asked again.
       if (reasons.length === 0 || (yield* CancelMark.isSet(directory))) break
+      const dear = tooDear(state, state.tally, reasons, options)
+      if (dear !== undefined) {
+        // All that was asked is answered, or not: the run is finished as it is.
+        ;(yield* Progress).tell({ _tag: "Notice", text: `rows are not asked again: ${dear.message}` })
+        break
+      }
       const mode = yield* modeNow(state, options)
       const asked = yield* again(state, { rows, tally: state.tally, reasons, mode })
       if (asked === state) break
@@ -407,9 +491,11 @@ const make = Effect.gen(function*() {
   const buildOptions = (options: RunOptions, directory: string) =>
     Effect.try({
       try: () =>
-        new BuildOptions(
-          Struct.pick(options, ...Struct.keys(BuildOptions.fields))
-        ),
+        new BuildOptions({
+          ...Struct.pick(options, ...Struct.keys(BuildOptions.fields)),
+          // A run that is gone on with from elsewhere uses the same one.
+          ...(options.cacheDirectory === undefined ? {} : { cacheDirectory: NodePath.resolve(options.cacheDirectory) })
+        }),
       catch: (error) =>
         new RunRejected({
           directory,
@@ -430,11 +516,12 @@ const make = Effect.gen(function*() {
       yield* Disk.attempt("make", directory, () => disk.makeDirectory(directory))
       yield* Disk.replaceFile(RunDirectory.config(directory), RunConfig.format(description))
       const built = yield* build(source, new Build.RunLocation({ directory, runTag }), options)
-      const mode = Mode.forRows(description.mode, description.batchThreshold, built.rows)
+      const { cache, input } = reusedRows(built.shards)
+      const mode = Mode.forRows(description.mode, description.batchThreshold, built.rows - cache - input)
       for (const shard of built.shards) {
         yield* ledger.append(directory, {
           _tag: "ShardBuilt",
-          shard: shard.mode === mode || mode === "batch" ? shard : new Shard({ ...shard, mode })
+          shard: shard.mode === "batch" && mode === "sync" ? new Shard({ ...shard, mode }) : shard
         })
       }
       yield* ledger.append(directory, {
@@ -492,6 +579,7 @@ const make = Effect.gen(function*() {
       batchThreshold: options.batchThreshold ?? Mode.defaultThreshold,
       retries: options.retries ?? 0,
       repair: options.repair ?? 0,
+      maxCost: options.maxCost === undefined ? null : Cost.fromDollars(options.maxCost),
       finish: options.finish ?? null,
       job: options.job ?? null
     })
@@ -516,6 +604,8 @@ const make = Effect.gen(function*() {
       })
     }
     if (tally.retryable === 0) return report(state)
+    const dear = tooDear(state, tally, ["retry"], options)
+    if (dear !== undefined) return yield* dear
     yield* check(state.run.runTag)
     yield* CancelMark.remove(state.directory)
     const asked = yield* again(state, { rows, tally, reasons: ["retry"], mode: yield* modeNow(state, options) })

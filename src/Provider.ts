@@ -49,6 +49,8 @@ export interface Limits {
   readonly retentionDays: number
   /** The most batches in one page of `list`. */
   readonly listPage: number
+  /** The most batches that may be made within an hour, where that is limited for everybody. */
+  readonly batchesPerHour?: number
 }
 
 /**
@@ -228,6 +230,11 @@ export type ShardBytes = Stream.Stream<Uint8Array, DiskError>
 export interface Service {
   /** As in `--provider`: `openai`, `anthropic`. */
   readonly name: string
+  /**
+   * Where its API is, where it may be in several places: answers that are kept are used again only for requests to the same
+   * place. The base URL, without what is secret in it.
+   */
+  readonly origin?: string | undefined
   readonly limits: Limits
   readonly capabilities: Capabilities
   /** The paths that batches can be made for; the first is the default. */

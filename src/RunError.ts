@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as Cost from "./Cost.js"
 
 /**
  * The disk refused an operation.
@@ -95,5 +96,30 @@ export class RunRejected extends Schema.TaggedError<RunRejected>("llm-batch/RunR
 }) {
   override get message(): string {
     return `${this.directory}: ${this.problem}. ${this.remedy}`
+  }
+}
+
+/**
+ * What is to be sent next could make the run cost more than it may. Nothing is lost: the run goes on with a larger
+ * budget.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BudgetReached extends Schema.TaggedError<BudgetReached>("llm-batch/BudgetReached")("BudgetReached", {
+  directory: Schema.String,
+  /** What the run may cost. */
+  budget: Cost.Usd,
+  /** What is spent, and what may come to it of what was sent. */
+  committed: Cost.Usd,
+  /** What is next may cost so much. */
+  needed: Cost.Usd
+}) {
+  override get message(): string {
+    const { budget, committed, directory, needed } = this
+    const before = committed === 0n ? "" : `${Cost.format(committed)} is spent or committed, and `
+    return `${directory}: the budget of ${Cost.format(budget)} is too small for more: ${before}what is next may cost `
+      + `${Cost.format(needed)}. Nothing more is sent. Go on with a larger one: `
+      + `llm-batch resume ${directory} --max-cost DOLLARS`
   }
 }

@@ -28,6 +28,18 @@ export type RunEvent =
   | { readonly _tag: "BatchCreated"; readonly batch: Batch; readonly adopted: boolean }
   /** A submit waits before it looks or tries again. */
   | { readonly _tag: "SubmitWaiting"; readonly shard: Shard; readonly waitMillis: number; readonly detail: string }
+  /** A limit keeps shards from being sent; so many wait. `waitMillis` is `null` when something has to end first. */
+  | {
+    readonly _tag: "SendingHeld"
+    readonly shard: Shard
+    readonly shards: number
+    readonly waitMillis: number | null
+    readonly detail: string
+  }
+  /** The provider's queue was too full for a batch: its shard is sent again when there is room. */
+  | { readonly _tag: "BatchDeclined"; readonly batch: EndedBatch; readonly detail: string }
+  /** A shard was cut into smaller ones, which fit into what is left of the queue. */
+  | { readonly _tag: "ShardSplit"; readonly shard: Shard; readonly shards: ReadonlyArray<Shard> }
   | { readonly _tag: "BatchObserved"; readonly batch: Batch }
   /** A look at the batches failed in a way that may pass; the wait goes on. */
   | { readonly _tag: "PollTrouble"; readonly detail: string }

@@ -8,6 +8,8 @@
 import * as Schema from "effect/Schema"
 import { BatchSnapshot, EndedBatch, InputReference, isAtProvider } from "./Batch.js"
 import { BuildOptions } from "./BuildOptions.js"
+import * as Cost from "./Cost.js"
+import { ShardBill } from "./Cost.js"
 import * as Mode from "./Mode.js"
 import { Account } from "./Provider.js"
 import { RawFile, RawResults } from "./RawResults.js"
@@ -96,6 +98,8 @@ export class RunDescription extends Schema.Class<RunDescription>("llm-batch/RunD
   retries: Schema.optionalWith(Count, { default: () => 0 }),
   /** How many times an answer that does not fit is sent back to be put right. */
   repair: Schema.optionalWith(Count, { default: () => 0 }),
+  /** What the run may cost; `null` for no limit. */
+  maxCost: Schema.optionalWith(Schema.NullOr(Cost.Usd), { default: () => null }),
   /** Rows that no batch answered in time are asked through the synchronous API; `null` for not. */
   finish: Schema.optionalWith(Schema.NullOr(Finish), { default: () => null }),
   /** The ready-made job that the run is; `null` for none. */
@@ -171,6 +175,17 @@ export const Entry = Schema.Union(
     adopted: Schema.Boolean
   }),
   Schema.TaggedStruct("BatchObserved", { at, shard: Schema.String, snapshot: BatchSnapshot }),
+  /** The provider's queue was too full for a batch, of which nothing was begun: the shard is sent again. */
+  Schema.TaggedStruct("BatchDeclined", {
+    at,
+    shard: Schema.String,
+    batch: Schema.String,
+    /** How many tokens of the model may be enqueued, where the provider says so. */
+    tokenLimit: Schema.NullOr(Count),
+    detail: Schema.String
+  }),
+  /** A shard of which there is no batch is cut into smaller ones, all of them at once: in its place they are sent. */
+  Schema.TaggedStruct("ShardSplit", { at, shard: Schema.String, shards: Schema.Array(Shard) }),
   Schema.TaggedStruct("BatchEnded", { at, batch: EndedBatch }),
   Schema.TaggedStruct("ResultsFetched", {
     at,
@@ -181,7 +196,13 @@ export const Entry = Schema.Union(
     /** Why fewer rows came than the provider counts; `null` when all came. */
     shortfall: Schema.NullOr(Schema.String)
   }),
-  Schema.TaggedStruct("ShardNormalized", { at, shard: Schema.String, tally: Tally }),
+  Schema.TaggedStruct("ShardNormalized", {
+    at,
+    shard: Schema.String,
+    tally: Tally,
+    /** What its answers cost. Absent from older journals. */
+    bill: Schema.optional(ShardBill)
+  }),
   /** Somebody said that this key is of the account that the run began with. */
   Schema.TaggedStruct("AccountConfirmed", { at, account: Account }),
   /** Files at the provider were deleted. */
@@ -236,13 +257,25 @@ export interface ShardState {
   readonly input: InputReference | null
   /** Batches of which one may be the shard's, while that is not settled. */
   readonly candidates: ReadonlyArray<string>
+  /** Batches of it for which the provider's queue was too full. */
+  readonly declined: ReadonlyArray<string>
   readonly snapshot: BatchSnapshot | null
   readonly ended: EndedBatch | null
   readonly raw: RawResults | null
   readonly shortfall: string | null
   readonly tally: Tally | null
+  /** What its answers cost; `null` until they are normalised, and where an older version did that. */
+  readonly bill: ShardBill | null
   readonly cleaned: ReadonlyArray<string>
 }
+
+/**
+ * Under which name the tokens of a shard are counted that wait in a provider's queue: its model, or `*` for several.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const queueName = (model: string | null): string => model ?? "*"
 
 /**
  * Where a run stands.
@@ -265,8 +298,12 @@ export interface RunState {
   readonly input: { readonly bytes: number; readonly sha256: string } | null
   /** In the order in which they were built. */
   readonly shards: ReadonlyMap<string, ShardState>
+  /** How many tokens of a model may be enqueued, by its name, as the provider said when it declined a batch. */
+  readonly tokenLimits: ReadonlyMap<string, number>
   /** How many times rows were asked again, for each reason. */
   readonly rounds: { readonly [Reason in AskAgainReason]: number }
+  /** Rows that were missing from the results when they were asked again: each may have been charged before. */
+  readonly rowsMayBeChargedTwice: number
   /** The tally of the whole run; `null` until it is finished, and while rows are asked again. */
   readonly tally: Tally | null
 }
@@ -281,7 +318,9 @@ const begin = (directory: string, entry: Extract<Entry, { _tag: "RunStarted" }>)
   notices: [],
   input: null,
   shards: new Map(),
+  tokenLimits: new Map(),
   rounds: { retry: 0, repair: 0, finish: 0 },
+  rowsMayBeChargedTwice: 0,
   tally: null
 })
 
@@ -291,11 +330,13 @@ const fresh = (shard: Shard): ShardState => ({
   intent: null,
   input: null,
   candidates: [],
+  declined: [],
   snapshot: null,
   ended: null,
   raw: null,
   shortfall: null,
   tally: null,
+  bill: null,
   cleaned: []
 })
 
@@ -317,6 +358,8 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
       return { ...state, status: "submitted", snapshot: entry.snapshot, candidates: [] }
     case "BatchObserved":
       return { ...state, snapshot: entry.snapshot }
+    case "BatchDeclined":
+      return { ...state, status: "built", snapshot: null, declined: [...state.declined, entry.batch] }
     case "BatchEnded": {
       // The journal moves with its directory: the shard is where we found it now.
       const batch = new EndedBatch({ ...entry.batch, shard: state.shard })
@@ -328,16 +371,18 @@ const stepShard = (state: ShardState, entry: Entry): ShardState => {
         status: "fetched",
         raw: new RawResults({ batch: state.ended, files: entry.files, rows: entry.rows, shortBy: entry.shortBy }),
         shortfall: entry.shortfall,
-        tally: null
+        tally: null,
+        bill: null
       }
     case "ShardNormalized":
-      return { ...state, status: "normalized", tally: entry.tally }
+      return { ...state, status: "normalized", tally: entry.tally, bill: entry.bill ?? null }
     case "ProviderCleaned":
       return { ...state, cleaned: [...state.cleaned, ...entry.deleted] }
     case "RunStarted":
     case "RunOpened":
     case "ShardBuilt":
     case "BuildFinished":
+    case "ShardSplit":
     case "RetryBuilt":
     case "AccountConfirmed":
     case "RunFinished":
@@ -364,7 +409,10 @@ const shardOf = (entry: Entry): string | undefined => {
 }
 
 /** What an entry contradicts in what is known of its shard; `undefined` for nothing. */
-const contradiction = ({ ended, raw, shard, snapshot }: ShardState, entry: Entry): string | undefined => {
+const contradiction = (
+  { declined, ended, raw, shard, snapshot, status }: ShardState,
+  entry: Entry
+): string | undefined => {
   const which = `shard ${shard.id}`
   const another = (id: string) => snapshot !== null && snapshot.id !== id
   switch (entry._tag) {
@@ -377,9 +425,18 @@ const contradiction = ({ ended, raw, shard, snapshot }: ShardState, entry: Entry
     case "AskStarted":
       return snapshot === null ? undefined : `${which} is asked row by row, and batch ${snapshot.id} was made of it`
     case "BatchCreated":
+      if (declined.includes(entry.snapshot.id)) return `${which} has batch ${entry.snapshot.id}, which was declined`
       return another(entry.snapshot.id)
         ? `a second batch ${entry.snapshot.id} is made of ${which}, after ${snapshot?.id}`
         : undefined
+    case "BatchDeclined":
+      if (ended !== null) return `batch ${entry.batch} of ${which} is declined after its end`
+      return snapshot?.id === entry.batch ? undefined : `batch ${entry.batch} was not made of ${which}`
+    case "ShardSplit":
+      if (status !== "built") return `${which} is cut into others, and a batch may have been made of it`
+      return entry.shards.reduce((sum, { rows }) => sum + rows, 0) === shard.rows
+        ? undefined
+        : `${which} is cut into others that have not its rows`
     case "BatchObserved":
       return snapshot === null || another(entry.snapshot.id)
         ? `batch ${entry.snapshot.id} was not made of ${which}`
@@ -403,11 +460,19 @@ const contradiction = ({ ended, raw, shard, snapshot }: ShardState, entry: Entry
 const reopens = (entry: Entry): boolean =>
   entry._tag === "RetryBuilt" || entry._tag === "ResultsFetched" || entry._tag === "ShardNormalized"
 
-const countRound = (rounds: RunState["rounds"], reasons: ReadonlyArray<AskAgainReason>): RunState["rounds"] => {
+const askAgain = (
+  { rounds, rowsMayBeChargedTwice, tally }: RunState,
+  reasons: ReadonlyArray<AskAgainReason>
+): Pick<RunState, "rounds" | "rowsMayBeChargedTwice"> => {
   const more = { ...rounds }
   for (const reason of reasons) more[reason]++
-  return more
+  const missing = reasons.includes("retry") ? tally?.missing ?? 0 : 0
+  return { rounds: more, rowsMayBeChargedTwice: rowsMayBeChargedTwice + missing }
 }
+
+/** The limits of a run with one that a provider has told. */
+const learn = ({ shards, tokenLimits }: RunState, id: string, limit: number): RunState["tokenLimits"] =>
+  new Map([...tokenLimits, [queueName(shards.get(id)?.shard.model ?? null), limit]])
 
 /** A run under construction: one map for all entries, since a run may have thousands of shards. */
 interface Folding extends RunState {
@@ -442,11 +507,13 @@ export class Fold {
     if (entry._tag === "RunFinished" && this.folding.rows === null) return "the run is finished before it was built"
     const { shards } = this.folding
     const id = shardOf(entry)
-    const built = entry._tag === "ShardBuilt" ? [entry.shard] : entry._tag === "RetryBuilt" ? entry.shards : []
-    for (const shard of built) {
-      if (shards.has(shard.id)) return `shard ${shard.id} is built twice`
-      shards.set(shard.id, fresh(new Shard({ ...shard, directory: this.directory })))
-    }
+    const built = entry._tag === "ShardBuilt"
+      ? [entry.shard]
+      : entry._tag === "RetryBuilt" || entry._tag === "ShardSplit"
+      ? entry.shards
+      : []
+    const twice = built.find((shard) => shards.has(shard.id))
+    if (twice !== undefined) return `shard ${twice.id} is built twice`
     if (entry._tag === "AccountConfirmed") {
       for (const [id, shard] of shards) {
         if (shard.intent === null) continue
@@ -457,16 +524,21 @@ export class Fold {
       if (shard === undefined) return `it speaks of shard ${id}, which was never built`
       const problem = contradiction(shard, entry)
       if (problem !== undefined) return problem
-      shards.set(id, stepShard(shard, entry))
+      if (entry._tag === "ShardSplit") shards.delete(id)
+      else shards.set(id, stepShard(shard, entry))
     }
+    for (const shard of built) shards.set(shard.id, fresh(new Shard({ ...shard, directory: this.directory })))
     this.folding = {
       ...this.folding,
       updatedAt: entry.at,
       ...(entry._tag === "BuildFinished"
         ? { rows: entry.rows, notices: entry.notices, input: entry.input }
         : undefined),
-      ...(entry._tag === "RetryBuilt" ? { rounds: countRound(this.folding.rounds, entry.reasons) } : undefined),
+      ...(entry._tag === "RetryBuilt" ? askAgain(this.folding, entry.reasons) : undefined),
       ...(reopens(entry) ? { tally: null } : undefined),
+      ...(entry._tag === "BatchDeclined" && entry.tokenLimit !== null
+        ? { tokenLimits: learn(this.folding, entry.shard, entry.tokenLimit) }
+        : undefined),
       ...(entry._tag === "RunFinished" ? { tally: entry.tally, finishedAt: entry.at } : undefined)
     }
     return undefined

@@ -11,7 +11,7 @@ import { ShardMode } from "./Mode.js"
  * The rows that become one provider batch.
  *
  * Its bytes are `batch_inputs/<provider>/<id>.jsonl` in the run directory, its requests `rows/<id>.jsonl`, line for
- * line.
+ * line. Rows that are not sent are a shard too, of mode `reused`: its bytes are what it gets its answers by.
  *
  * @since 0.1.0
  * @category models
@@ -41,11 +41,28 @@ export class Shard extends Schema.Class<Shard>("llm-batch/Shard")({
   lastRow: Schema.Int,
   /** 1 for rows asked for the first time, one more for each retry. */
   attempt: Schema.Int.pipe(Schema.positive()),
-  /** Through which API the rows are asked: as one batch, or one by one. */
+  /** Through which API the rows are asked: as one batch, or one by one; `reused` for rows that are not sent. */
   mode: Schema.optionalWith(ShardMode, { default: () => "batch" }),
+  /**
+   * Where rows that are not sent have their answers from: the `cache`, whose lines are `raw/<provider>/<id>.jsonl` from the
+   * start, or rows of the same `input` that ask the same, named in `reused/<id>.jsonl`.
+   */
+  reuse: Schema.optional(Schema.Literal("cache", "input")),
   /** The shards whose failed rows this one asks for again. */
   parents: Schema.Array(Schema.String)
 }) {}
+
+/**
+ * How many rows are not sent, by where their answers come from.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const reusedRows = (shards: Iterable<Shard>): { readonly cache: number; readonly input: number } => {
+  const rows = { cache: 0, input: 0 }
+  for (const shard of shards) if (shard.reuse !== undefined) rows[shard.reuse] += shard.rows
+  return rows
+}
 
 /**
  * What marks a batch as the batch of a shard, so that it can be found again after a crash.
@@ -82,3 +99,16 @@ export const submitTag = (shard: Shard): SubmitTag =>
  * @category constructors
  */
 export const shardId = (index: number): string => String(index).padStart(4, "0")
+
+/**
+ * How many shards a run has had by now, going by their ids: those that were cut into others are not among them any more,
+ * and the ones that they became have the higher ids.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const countByIds = (shards: Iterable<Shard>): number => {
+  let highest = 0
+  for (const { id } of shards) highest = Math.max(highest, Number(id))
+  return highest
+}

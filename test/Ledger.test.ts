@@ -343,6 +343,43 @@ describe("the journal", () => {
       )
     }))
 
+  it.effect("puts a shard back whose batch was declined, and knows that batch from then on", () =>
+    Effect.gen(function*() {
+      const { inProcess, read, write } = onDisk()
+      const declined = { _tag: "BatchDeclined", shard: "0001", batch: "batch-1", tokenLimit: 900, detail: "" } as const
+      yield* inProcess(Effect.zipRight(create, appendAll([...life.slice(0, 8), declined])))
+      const found = yield* inProcess(open)
+      const shard = found.shards.get("0001")
+      assert.deepStrictEqual([shard?.status, shard?.snapshot, shard?.declined], ["built", null, ["batch-1"]])
+      assert.deepStrictEqual([...found.tokenLimits.values()], [900])
+      const lines = read("journal.jsonl").trimEnd().split("\n")
+      write("journal.jsonl", [...lines, lines[8]].map((line) => `${line}\n`).join(""))
+      assert.include(yield* messageOf(inProcess(open)), "shard 0001 has batch batch-1, which was declined.")
+      write("journal.jsonl", [...lines, lines[9]].map((line) => `${line}\n`).join(""))
+      assert.include(yield* messageOf(inProcess(open)), "batch batch-1 was not made of shard 0001.")
+    }))
+
+  it.effect("has the shards that one was cut into in its place, and none but with its rows", () =>
+    Effect.gen(function*() {
+      const { inProcess, read, write } = onDisk()
+      yield* inProcess(Effect.zipRight(create, appendAll(life.slice(0, 3))))
+      const whole = (yield* inProcess(open)).shards.get("0001")?.shard
+      if (whole === undefined) return assert.fail("there is no shard")
+      const piece = (id: string, rows: number) => new Shard({ ...whole, id, rows })
+      const split = (rows: number) => ({
+        _tag: "ShardSplit" as const,
+        shard: "0001",
+        shards: [piece("0002", 1), piece("0003", rows)]
+      })
+      yield* inProcess(Effect.zipRight(open, appendAll([split(whole.rows - 1)])))
+      const found = yield* inProcess(open)
+      assert.deepStrictEqual([...found.shards.keys()], ["0002", "0003"])
+      const text = read("journal.jsonl")
+      const wrong = text.replace(/(ShardSplit.*"id":"0003".*?"rows":)\d+/u, "$17")
+      write("journal.jsonl", wrong)
+      assert.include(yield* messageOf(inProcess(open)), "shard 0001 is cut into others that have not its rows.")
+    }))
+
   it.effect("in which a byte of a text broke is named too, and not taken for one that another process has written to", () =>
     Effect.gen(function*() {
       const { inProcess, memory, read } = onDisk()

@@ -20,10 +20,12 @@ const beginning = DateTime.unsafeMake(0)
 export const notBefore = ({ input, intent }: ShardState): DateTime.Utc =>
   (input?._tag === "UploadedFile" ? input.createdAt : undefined) ?? intent?.notBefore ?? beginning
 
-/** The batches that are known to be those of other shards. */
+/** The batches that are known to be those of other shards, or to have been declined. */
 export const knownOthers = (shards: ReadonlyMap<string, ShardState>, { id }: Shard): ReadonlySet<string> =>
   new Set(
-    [...shards.values()].flatMap(({ shard, snapshot }) => snapshot !== null && shard.id !== id ? [snapshot.id] : [])
+    [...shards.values()].flatMap(({ declined, shard, snapshot }) =>
+      snapshot !== null && shard.id !== id ? [...declined, snapshot.id] : declined
+    )
   )
 
 /** The rows of a shard, as its bytes name them. */

@@ -3,7 +3,8 @@
  * batches are waited for.
  */
 import * as DateTime from "effect/DateTime"
-import type * as Mode from "../Mode.js"
+import * as Cost from "../Cost.js"
+import * as Mode from "../Mode.js"
 import { AskAgainReason, type Finish, type RunState } from "../RunState.js"
 import type { Shard } from "../Shard.js"
 import type { Tally } from "../Tally.js"
@@ -20,9 +21,15 @@ export interface Wishes {
 export const isTried = ({ run }: RunState, { attempt, lastRow }: Shard): boolean =>
   attempt === 1 && lastRow <= (run.options.tryRows ?? 0)
 
-/** Through which API the rows of a run were asked first, but for those that were only tried. */
-export const modeOf = (state: RunState): Mode.ShardMode =>
-  [...state.shards.values()].find(({ shard }) => shard.attempt === 1 && !isTried(state, shard))?.shard.mode ?? "sync"
+/** Through which API the rows of a run were asked first, but for those that were only tried, or not sent. */
+export const modeOf = (state: RunState): Mode.SentMode => {
+  const sent = [...state.shards.values()].flatMap(({ shard }) =>
+    shard.attempt > 1 || shard.mode === "reused" ? [] : [{ mode: shard.mode, tried: isTried(state, shard) }]
+  )
+  const { batchThreshold, mode } = state.run
+  if (sent.length === 0) return Mode.forRows(mode, batchThreshold, state.rows ?? 0)
+  return sent.find(({ tried }) => !tried)?.mode ?? "sync"
+}
 
 /** When batches are waited for no longer; `null` where they are waited for to their end. */
 export const deadlineOf = ({ run, startedAt }: RunState, { finish }: Wishes): DateTime.Utc | null => {
@@ -43,4 +50,21 @@ export const reasons = (
     finish: (finish ?? run.finish) === null ? 0 : Number.POSITIVE_INFINITY
   }
   return AskAgainReason.literals.filter((reason) => candidates[reason] > 0 && rounds[reason] < most[reason])
+}
+
+/**
+ * What it would cost to ask rows again for these reasons, going by what the run's answers have cost so far; `null` when
+ * that tells nothing.
+ */
+export const costOf = (
+  { shards }: RunState,
+  tally: Tally,
+  reasons: ReadonlyArray<AskAgainReason>
+): { readonly spent: bigint; readonly needed: bigint } | null => {
+  const bill = Cost.sum([...shards.values()].flatMap(({ bill }) => bill === null ? [] : [bill]))
+  if (bill.priced === 0) return null
+  const rows = AskAgain.candidates(tally)
+  const each = (reason: AskAgainReason): bigint => reason === "finish" ? bill.synchronous : bill.charged
+  const needed = reasons.reduce((sum, reason) => sum + each(reason) * BigInt(rows[reason]) / BigInt(bill.priced), 0n)
+  return { spent: bill.charged, needed }
 }

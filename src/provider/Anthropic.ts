@@ -217,6 +217,7 @@ export const make = (options: Options = {}): Service => {
 
   return {
     name,
+    origin: ProviderAccess.originOf(settings),
     limits,
     capabilities,
     endpoints: [endpoint],

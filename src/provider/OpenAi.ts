@@ -83,7 +83,8 @@ export const limits: Limits = {
   embeddingInputs: 50_000,
   windowHours: 24,
   retentionDays: 30,
-  listPage: 100
+  listPage: 100,
+  batchesPerHour: 2_000
 }
 
 const capabilities: Capabilities = { tags: true, upload: true, embeddings: true }
@@ -217,6 +218,7 @@ export const make = (options: Options = {}): Service => {
 
   return {
     name,
+    origin: ProviderAccess.originOf(settings),
     limits,
     capabilities,
     endpoints,

@@ -55,9 +55,9 @@ const catalogue: Record<string, Record<string, readonly [file: string, ...titles
     ],
     "resume overwrites the record": ["Ledger", "is taken up again where it was left"],
     "an enqueued-token limit is a failure rather than a wait": [
-      "stage/Normalize",
-      "a row that no line speaks of",
-      "has the reason why its batch failed, and can be tried again when it only has to wait"
+      "pipeline/Admission",
+      "the tokens that may be enqueued",
+      "are learned when a batch is declined, and filled then"
     ],
     "oversize input is not split, or by count only": [
       "stage/Build",
