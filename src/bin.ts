@@ -1,30 +1,25 @@
 #!/usr/bin/env node
 /**
- * The executable `llm-batch`.
+ * The executable `llm-batch`. What takes no command is answered at once; all the rest is loaded when it is needed, so
+ * that the start is short: what is imported here, and what that imports, is light.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Cli from "./cli/Cli.js"
-import { exitCode } from "./cli/Ending.js"
+import packageJson from "../package.json" with { type: "json" }
+import * as Commands from "./cli/Commands.js"
+import { exitCode } from "./cli/ExitCode.js"
+import * as Help from "./cli/Help.js"
+import * as Wish from "./cli/Wish.js"
 
 // Whoever reads may stop early, as `head` does: nobody needs to hear of it.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined)
 
-// The first interrupt lets the run say what it leaves behind; the second does not wait for that.
-let interrupts = 0
-process.on("SIGINT", () => {
-  interrupts++
-  if (interrupts > 1) process.exit(exitCode.interrupted)
-})
+const args = process.argv.slice(2)
+const wish = Wish.of(args)
 
-Cli.main(process.argv.slice(2)).pipe(
-  Effect.provide(Cli.layer),
-  NodeRuntime.runMain({
-    disableErrorReporting: true,
-    teardown: (exit) => {
-      const code = Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : exitCode.interrupted
-      process.stdout.write("", () => process.exit(code))
-    }
-  })
-)
+if (wish === undefined) {
+  const { start } = await import("./cli/Main.js")
+  start(args)
+} else {
+  const color = process.stdout.isTTY && process.stdout.hasColors()
+  process.stdout.write(`${wish === "version" ? packageJson.version : Help.text(Commands.listed, color)}\n`)
+  process.exitCode = args.length === 0 ? exitCode.badInput : exitCode.answered
+}

@@ -19,8 +19,9 @@ import type { RunState } from "../RunState.js"
 import * as Step from "../Step.js"
 import * as Concluding from "./Concluding.js"
 import * as Display from "./Display.js"
-import { Ending, exitCode } from "./Ending.js"
+import { Ending } from "./Ending.js"
 import * as Estimating from "./Estimating.js"
+import { exitCode } from "./ExitCode.js"
 import * as Failure from "./Failure.js"
 import { Output } from "./Output.js"
 import * as Report from "./Report.js"
@@ -53,6 +54,10 @@ const tellCost = Effect.fn(function*(state: RunState, settings: RunConfig, inOne
   )
   if (forecast === null) return
   yield* say(inOneLine ? `Estimate: ${Estimating.sentence(forecast)}` : Estimating.table(forecast))
+  const notSent = Report.reused(Report.toBeReused(state).map(({ shard }) => shard))
+  if (inOneLine && notSent !== undefined) {
+    yield* say(`Not sent: ${Report.count(notSent.rows, "row")} (${notSent.why})`)
+  }
   for (const warning of forecast.warnings) yield* say(`warning: ${warning}`)
 })
 

@@ -10,6 +10,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import { nearestName } from "../internal/NearestName.js"
 import { UsageError } from "./UsageError.js"
+import * as Wish from "./Wish.js"
 
 /** A flag of a command. */
 interface Flag {
@@ -24,7 +25,12 @@ interface Flag {
 export interface Syntax {
   readonly flags: ReadonlyArray<Flag>
   /** The names of what is no flag: `RUN_DIR`. */
-  readonly operands: ReadonlyArray<{ readonly name: string; readonly optional: boolean }>
+  readonly operands: ReadonlyArray<{
+    readonly name: string
+    readonly optional: boolean
+    /** There may be more of the last one. */
+    readonly repeatable?: boolean
+  }>
 }
 
 /** The syntax of a command, from its usage. */
@@ -41,7 +47,7 @@ export const syntaxOf = (usage: Usage.Usage): Syntax => {
         if (name?.startsWith("-") === true) {
           flags.push({ names, takesValue: Option.isSome(usage.acceptedValues), repeatable })
         } else if (name?.startsWith("<") === true) {
-          operands.push({ name: name.slice(1, -1), optional })
+          operands.push({ name: name.slice(1, -1), optional, ...(repeatable ? { repeatable } : undefined) })
         }
         return
       }
@@ -61,8 +67,6 @@ export const syntaxOf = (usage: Usage.Usage): Syntax => {
   return { flags, operands }
 }
 
-const help = ["--help", "-h"]
-
 const refuse = (message: string) => Either.left(new UsageError({ message }))
 
 const meant = (name: string, candidates: Iterable<string>): string => {
@@ -73,7 +77,7 @@ const meant = (name: string, candidates: Iterable<string>): string => {
 /** Whether what stands where a value is expected is a flag, the value having been forgotten. */
 const isFlag = (text: string, syntax: Syntax): boolean => {
   const [name = ""] = text.split("=", 1)
-  return help.includes(name) || syntax.flags.some((flag) => flag.names.includes(name))
+  return Wish.help.includes(name) || syntax.flags.some((flag) => flag.names.includes(name))
 }
 
 /** Puts the arguments that follow a command's name in order. */
@@ -108,7 +112,7 @@ const arrange = (
       operands.push(argument)
       continue
     }
-    if (help.includes(argument)) return Either.right([command, "--help"])
+    if (Wish.help.includes(argument)) return Either.right([command, "--help"])
     const equals = argument.indexOf("=")
     const written = equals === -1 ? argument : argument.slice(0, equals)
     const flag = syntax.flags.find(({ names }) => names.includes(written))
@@ -145,7 +149,7 @@ const arrange = (
     return refuse(`llm-batch ${command} needs ${missing.name}. See llm-batch ${command} --help.`)
   }
   const excess = operands[syntax.operands.length]
-  if (excess !== undefined) {
+  if (excess !== undefined && syntax.operands.at(-1)?.repeatable !== true) {
     const names = syntax.operands.map((operand) => operand.name).join(" ")
     return refuse(
       `${JSON.stringify(excess)} is one too many: llm-batch ${command} takes ${names === "" ? "flags only" : names}. `
@@ -165,13 +169,10 @@ export const normalize = (
   given: ReadonlyArray<string>,
   commands: ReadonlyMap<string, Syntax>
 ): Either.Either<ReadonlyArray<string>, UsageError> => {
-  const [first, ...rest] = given
-  if (first === undefined || help.includes(first)) return Either.right(["--help"])
-  if (first === "--version" || first === "-V") return Either.right(["--version"])
-  if (first === "help") {
-    const [about] = rest
-    return about === undefined ? Either.right(["--help"]) : normalize([about, "--help"], commands)
-  }
+  const wish = Wish.of(given)
+  if (wish !== undefined) return Either.right([`--${wish}`])
+  const [first = "", ...rest] = given
+  if (first === "help") return normalize([...rest.slice(0, 1), "--help"], commands)
   const syntax = commands.get(first)
   if (syntax !== undefined) return arrange(first, rest, syntax, commands)
   if (first.startsWith("-")) {

@@ -268,6 +268,9 @@ class Terminal {
 /** Many rows take long to build, and a log should show that they are. */
 const builtRowsPerLine = 1_000_000
 
+/** How often is told that shards are held back, while others go on. */
+const heldEvery = 10 * 60_000
+
 /** Writes a line for each thing worth one. */
 class Log {
   private builtTold = false
@@ -275,6 +278,7 @@ class Log {
   private builtMillions = 0
   private trouble = ""
   private billedTwice = 0
+  private heldAt = Number.NEGATIVE_INFINITY
   private readonly statuses = new Map<string, string>()
 
   constructor(private readonly view: RunView, private readonly write: (text: string) => void) {
@@ -286,7 +290,7 @@ class Log {
     if (!this.view.building) this.tellBuilt(now)
     const notice = noticeOf(event, this.view.shards.size === 1)
     if (notice !== undefined) this.line(now, notice[0])
-    const line = this.lineOf(event)
+    const line = this.lineOf(event, now)
     if (line !== undefined) this.line(now, line)
     const tenths = Math.floor(percent(this.view) / 10)
     const risen = tenths > this.tenths
@@ -315,7 +319,7 @@ class Log {
     )
   }
 
-  private lineOf(event: RunEvent): string | undefined {
+  private lineOf(event: RunEvent, now: number): string | undefined {
     switch (event._tag) {
       case "RowsBuilt": {
         const millions = Math.floor(event.rows / builtRowsPerLine)
@@ -334,6 +338,20 @@ class Log {
         return `shard ${event.shard.id}: ${
           event.waitMillis > 0 ? `waiting ${Report.elapsed(event.waitMillis)}` : "trying again"
         }: ${event.detail}`
+      case "SendingHeld": {
+        if (now - this.heldAt < heldEvery) return undefined
+        this.heldAt = now
+        const shards = Report.count(event.shards, "shard is", "shards are")
+        const wait = event.waitMillis === null ? "" : ` for ${Report.elapsed(event.waitMillis)}`
+        return `${shards} held back${wait}: ${event.detail}`
+      }
+      case "BatchDeclined":
+        return `shard ${event.batch.shard.id}: batch ${event.batch.id} does not fit into the queue, and is sent again `
+          + `later: ${event.detail}`
+      case "ShardSplit":
+        return `shard ${event.shard.id}: cut into ${
+          Report.count(event.shards.length, "shard")
+        }, to fill what is left of the queue`
       case "AskWaiting":
         return `waiting ${Report.elapsed(event.waitMillis)}: ${event.detail}`
       case "RowsAnswered":

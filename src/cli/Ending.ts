@@ -3,19 +3,7 @@
  * left.
  */
 import * as Data from "effect/Data"
-
-/** Exit codes, as the README lists them. */
-export const exitCode = {
-  answered: 0,
-  failed: 1,
-  badInput: 2,
-  rowsUnanswered: 3,
-  stillRunning: 4,
-  interrupted: 130
-} as const
-
-/** An exit code. */
-export type ExitCode = typeof exitCode[keyof typeof exitCode]
+import type { ExitCode } from "./ExitCode.js"
 
 /** The exit code of a command that has told everything. */
 export class Ending extends Data.TaggedError("Ending")<{

@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { type ExitCode, exitCode } from "./Ending.js"
+import { type ExitCode, exitCode } from "./ExitCode.js"
 import * as Report from "./Report.js"
 
 /** A failure as it is told. */

@@ -194,6 +194,11 @@ const flags = {
     value: "FILE",
     description: "A YAML file of models: what they cost and take, where the catalogue does not know it or has it wrong"
   }),
+  dedupe: on("dedupe", "Sends rows that ask the same once, and gives each of them the answer"),
+  cache: one("cache", {
+    value: "DIR",
+    description: "Takes answers that earlier runs kept in this directory, and keeps its own there: llm-batch cache DIR"
+  }),
   drop: many("drop", {
     value: "FIELD",
     description: "A field to leave out where a model or endpoint cannot take it; may be given several times"
@@ -231,6 +236,26 @@ const flags = {
   max_concurrent_jobs: one("max_concurrent_jobs", {
     value: "COUNT",
     description: "The most batches with the provider at a time",
+    read: toNumber
+  }),
+  max_enqueued_tokens: one("max_enqueued_tokens", {
+    value: "COUNT",
+    description: "The most prompt tokens of a model in batches with the provider; learned when it declines one",
+    read: toNumber
+  }),
+  max_queued_requests: one("max_queued_requests", {
+    value: "COUNT",
+    description: "The most rows in batches with the provider",
+    read: toNumber
+  }),
+  max_batches_per_hour: one("max_batches_per_hour", {
+    value: "COUNT",
+    description: "The most batches made within an hour; 2,000 by default at OpenAI",
+    read: toNumber
+  }),
+  max_cost: one("max_cost", {
+    value: "DOLLARS",
+    description: "What the run may cost, as in 5.00: what is expected to pass it is not sent",
     read: toNumber
   }),
   retries: one("retries", {
@@ -327,6 +352,8 @@ export const building = [
   "input_format",
   "allow_unknown_model",
   "drop",
+  "dedupe",
+  "cache",
   "limit_items",
   "shard_rows",
   "shard_bytes",
@@ -366,6 +393,10 @@ export const waiting = [
   "max_wait",
   "settle_time",
   "max_concurrent_jobs",
+  "max_enqueued_tokens",
+  "max_queued_requests",
+  "max_batches_per_hour",
+  "max_cost",
   "max_concurrent_requests",
   "requests_per_minute",
   "tokens_per_minute",

@@ -4,7 +4,9 @@
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Cost from "../Cost.js"
 import type { Ledger } from "../Ledger.js"
+import * as Model from "../Model.js"
 import * as Pipeline from "../Pipeline.js"
 import type { Provider } from "../Provider.js"
 import type { RunConfig } from "../RunConfig.js"
@@ -16,12 +18,16 @@ import type { Entry } from "./Providers.js"
 const replaying = (directory: string) =>
   Layer.unwrapEffect(Effect.map(Effect.promise(() => import("../Replay.js")), (Replay) => Replay.layer(directory)))
 
+/** The prices with a file of the user's own laid over them. */
+const prices = (file: string) => Layer.succeed(Cost.PriceSource, { load: Model.loadFile(file) })
+
 /** The pipeline for a provider, with what it stands on. */
 export const layer = (
   provider: Entry,
   {
     max_concurrent_requests,
     max_wait,
+    models_file,
     poll_interval,
     replay_dir,
     requests_per_minute,
@@ -44,6 +50,6 @@ export const layer = (
   const stages = Layer.provideMerge(patience, Pipeline.layerStages)
   return Pipeline.layerComposed.pipe(
     Layer.provideMerge(replay_dir === undefined ? stages : Layer.provideMerge(replaying(replay_dir), stages)),
-    Layer.provideMerge(provider.layer)
+    Layer.provideMerge(models_file === undefined ? provider.layer : Layer.merge(provider.layer, prices(models_file)))
   )
 }

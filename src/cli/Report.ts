@@ -6,6 +6,7 @@ import * as Manifest from "../Manifest.js"
 import type { RunReport } from "../Pipeline.js"
 import * as RunDirectory from "../RunDirectory.js"
 import type { RunState, ShardState } from "../RunState.js"
+import { reusedRows, type Shard } from "../Shard.js"
 import type { Tally } from "../Tally.js"
 
 /** A number as people read it. */
@@ -18,7 +19,8 @@ export const count = (value: number, one: string, many: string = `${one}s`): str
 /** A size as people read it. */
 export const bytes = (value: number): string => {
   if (value < 1_000) return `${value} bytes`
-  return value < 1_000_000 ? `${(value / 1e3).toFixed(1)} kB` : `${(value / 1e6).toFixed(1)} MB`
+  if (value < 1e6) return `${(value / 1e3).toFixed(1)} kB`
+  return value < 1e9 ? `${(value / 1e6).toFixed(1)} MB` : `${(value / 1e9).toFixed(1)} GB`
 }
 
 /** A time that has passed, in its two largest units: `2h 05m`, `41s`. */
@@ -80,9 +82,13 @@ export const uncertain = (state: RunState): ReadonlyArray<ShardState> =>
 export const asking = (state: RunState): ReadonlyArray<ShardState> =>
   shardsOf(state).filter(({ status }) => status === "asking")
 
-/** The shards that nothing was ever sent of. */
+/** The shards whose rows are sent: other rows are reused. */
+const sentOf = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ shard }) => shard.mode !== "reused")
+
+/** The shards that nothing was ever sent of, and that something is to be sent of. */
 export const untouched = (state: RunState): ReadonlyArray<ShardState> =>
-  shardsOf(state).filter(({ ended, status }) => status === "built" && ended === null)
+  sentOf(state).filter(({ ended, status }) => status === "built" && ended === null)
 
 /** The shards that ended without being sent, since the run was cancelled. */
 export const neverSent = (state: RunState): ReadonlyArray<ShardState> =>
@@ -90,7 +96,7 @@ export const neverSent = (state: RunState): ReadonlyArray<ShardState> =>
 
 /** The shards that ask rows again, and how often rows were asked at most. */
 export const askedAgain = (state: RunState) => {
-  const shards = shardsOf(state).filter(({ shard }) => shard.attempt > 1)
+  const shards = sentOf(state).filter(({ shard }) => shard.attempt > 1)
   return {
     rows: shards.reduce((sum, { shard }) => sum + shard.rows, 0),
     attempts: shards.reduce((most, { shard }) => Math.max(most, shard.attempt), 1)
@@ -103,7 +109,21 @@ export const doubt = (shards: number): string =>
 
 /** The shards that have no batch as far as the journal knows, or whose rows have not all been asked. */
 export const unsent = (state: RunState): ReadonlyArray<ShardState> =>
-  shardsOf(state).filter(({ snapshot }) => snapshot === null)
+  sentOf(state).filter(({ snapshot }) => snapshot === null)
+
+/** The shards whose rows are not sent, and have no results yet. */
+export const toBeReused = (state: RunState): ReadonlyArray<ShardState> =>
+  shardsOf(state).filter(({ raw, shard }) => shard.mode === "reused" && raw === null)
+
+/** How many rows are not sent, and why; `undefined` where all are. */
+export const reused = (shards: Iterable<Shard>): { readonly rows: number; readonly why: string } | undefined => {
+  const { cache, input } = reusedRows(shards)
+  const why = [
+    ...(cache === 0 ? [] : [`${number(cache)} from the cache`]),
+    ...(input === 0 ? [] : [`${number(input)} ${input === 1 ? "asks" : "ask"} the same as others`])
+  ]
+  return why.length === 0 ? undefined : { rows: cache + input, why: why.join(", ") }
+}
 
 /** What shards are to the provider: `3 batches`, `200 requests`, or both. */
 export const sendings = (shards: ReadonlyArray<ShardState>): string => {
@@ -134,11 +154,13 @@ export const models = (state: RunState): string =>
 /** What is about to be sent. */
 export const summary = (state: RunState): string => {
   const shards = unsent(state)
+  const notSent = reused(toBeReused(state).map(({ shard }) => shard))
   const size = shards.reduce((sum, { shard }) => sum + shard.bytes, 0)
   return table([
     ["Input", state.run.input.name],
     ["Rows", number(shards.reduce((sum, { shard }) => sum + shard.rows, 0))],
     ["To send", `${sendings(shards)} (${bytes(size)})`],
+    ...(notSent === undefined ? [] : [["Not sent", `${count(notSent.rows, "row")} (${notSent.why})`]]),
     ["Provider", `${state.run.provider}, ${distinct(shards.map(({ shard }) => shard.endpoint))}`],
     ["Model", models(state)],
     ["Directory", path(state.directory)]

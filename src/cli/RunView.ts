@@ -4,7 +4,7 @@
 import * as DateTime from "effect/DateTime"
 import { type BatchSnapshot, isAtProvider } from "../Batch.js"
 import type { RunEvent } from "../RunEvent.js"
-import type { RunState } from "../RunState.js"
+import { queueName, type RunState } from "../RunState.js"
 import type { Shard } from "../Shard.js"
 
 /** What is known of one shard. */
@@ -97,6 +97,25 @@ export class RunView {
         })
         return
       }
+      case "SendingHeld":
+        this.hindrances.set(`held ${queueName(event.shard.model)}`, {
+          what: "waiting",
+          text: `${event.shards === 1 ? "1 shard is" : `${event.shards} shards are`} held back: ${event.detail}`,
+          until: event.waitMillis === null ? Number.POSITIVE_INFINITY : now + event.waitMillis,
+          timed: event.waitMillis !== null
+        })
+        return
+      case "BatchDeclined": {
+        const view = this.submitting(event.batch.shard, "built")
+        view.batchId = null
+        view.expiresAt = null
+        return
+      }
+      case "ShardSplit":
+        this.shards.delete(event.shard.id)
+        this.rows -= event.shard.rows
+        for (const shard of event.shards) this.at(shard)
+        return
       case "PollTrouble":
         this.hindrances.set("", { what: "waiting", text: event.detail, until: now + troubleMillis, timed: false })
         return
@@ -117,6 +136,7 @@ export class RunView {
       case "BatchCreated":
       case "BatchObserved":
         this.hindrances.delete(event.batch.shard.id)
+        if (event._tag === "BatchCreated") this.hindrances.delete(`held ${queueName(event.batch.shard.model)}`)
         if (event._tag === "BatchObserved") this.hindrances.delete("")
         return this.progress(event.batch.shard, now, (view) => this.observe(view, event.batch.snapshot))
       case "BatchEnded":

@@ -45,7 +45,7 @@ const relative = (
     const beside = NodePath.isAbsolute(path) ? path : NodePath.join(NodePath.dirname(file), path)
     return !exists(beside) && exists(path) ? path : beside
   }
-  const { existing, input, memory, models_file, replay_dir, response_format, schema, tools } = settings
+  const { cache, existing, input, memory, models_file, replay_dir, response_format, schema, tools } = settings
   return {
     ...settings,
     ...(input === undefined || input === "-" ? {} : { input: resolve(input) }),
@@ -53,6 +53,7 @@ const relative = (
     ...(typeof tools === "string" ? { tools: resolve(tools) } : {}),
     ...(existing === undefined ? {} : { existing: resolve(existing) }),
     ...(memory === undefined ? {} : { memory: resolve(memory) }),
+    ...(cache === undefined ? {} : { cache: resolve(cache) }),
     ...(models_file === undefined ? {} : { models_file: resolve(models_file) }),
     ...(typeof schema === "string" ? { schema: resolve(schema) } : {}),
     ...(typeof response_format === "string" && response_format !== "json_object"
@@ -160,7 +161,18 @@ export const thinking = (setting: NonNullable<RunConfig.RunConfig["thinking"]>):
 
 /** How the pipeline is to go on. */
 export const advanceOptions = (
-  { accept_new_key, deadline, finish, max_concurrent_jobs, repair, retries }: RunConfig.RunConfig
+  {
+    accept_new_key,
+    deadline,
+    finish,
+    max_batches_per_hour,
+    max_concurrent_jobs,
+    max_cost,
+    max_enqueued_tokens,
+    max_queued_requests,
+    repair,
+    retries
+  }: RunConfig.RunConfig
 ): Either.Either<AdvanceOptions, UsageError> =>
   deadline !== undefined && finish === undefined
     ? Either.left(
@@ -168,6 +180,10 @@ export const advanceOptions = (
     )
     : Either.right({
       maxConcurrentJobs: max_concurrent_jobs,
+      maxEnqueuedTokens: max_enqueued_tokens,
+      maxQueuedRequests: max_queued_requests,
+      maxBatchesPerHour: max_batches_per_hour,
+      maxCost: max_cost,
       retries,
       repair,
       acceptNewKey: accept_new_key,
@@ -226,6 +242,8 @@ export const runOptions = Effect.fn("Settings.runOptions")(function*(settings: R
     ...(id_column === undefined ? {} : { idColumn: id_column }),
     ...(settings.var === undefined ? {} : { variables: settings.var }),
     ...(limit_items === undefined ? {} : { limitItems: limit_items }),
+    ...(settings.dedupe === undefined ? {} : { dedupe: settings.dedupe }),
+    ...(settings.cache === undefined ? {} : { cacheDirectory: NodePath.resolve(settings.cache) }),
     ...(shard_rows === undefined ? {} : { shardRows: shard_rows }),
     ...(shard_bytes === undefined ? {} : { shardBytes: shard_bytes })
   }

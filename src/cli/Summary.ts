@@ -2,8 +2,10 @@
  * How a run stands in the end, as a table for people.
  */
 import * as DateTime from "effect/DateTime"
+import * as Cost from "../Cost.js"
 import * as Manifest from "../Manifest.js"
 import type { RunReport } from "../Pipeline.js"
+import * as RunBill from "../RunBill.js"
 import * as RunDirectory from "../RunDirectory.js"
 import type { RunState } from "../RunState.js"
 import * as Tally from "../Tally.js"
@@ -53,6 +55,34 @@ const tokens = ({ tokens: { cached, completion, prompt, reasoning } }: Tally.Tal
   ]
 ]
 
+/** What it cost, against the same answers one by one. Nothing is said where nothing was paid for. */
+const cost = (state: RunState, name: string): ReadonlyArray<Row> => {
+  const { bill, isKnown, unbilledRows } = RunBill.make(state)
+  const { charged, priced, reused, saved, synchronous, unpriced } = bill
+  if (priced + unpriced + reused + unbilledRows === 0) return []
+  const remark = [
+    ...(isKnown && saved > 0n
+      ? [`${Cost.format(synchronous)} ${reused === 0 ? "without batches" : "one by one"}`]
+      : []),
+    ...(unpriced === 0 ? [] : [`${Report.count(unpriced, "answer")} of unknown price`]),
+    ...(unbilledRows === 0 ? [] : [
+      `${Report.count(unbilledRows, "row")} without a bill: ${Report.command("normalize", state.directory)}`
+    ])
+  ].join(", ")
+  const value = Cost.format(isKnown ? charged : null)
+  return [remark === "" ? [name, value] : [name, value, remark]]
+}
+
+/** Rows that were not sent, and what their answers would have cost. */
+const reused = (state: RunState): ReadonlyArray<Row> => {
+  const shards = [...state.shards.values()].filter(({ shard }) => shard.mode === "reused")
+  const found = Report.reused(shards.map(({ shard }) => shard))
+  if (found === undefined) return []
+  const { synchronous } = Cost.sum(shards.flatMap(({ bill }) => bill ?? []))
+  const worth = synchronous === 0n ? "" : `; their answers cost ${Cost.format(synchronous)} one by one`
+  return [["not sent", Report.number(found.rows), `${found.why}${worth}`]]
+}
+
 /** The numbers stand in a column of their own, at its right. */
 const table = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
   const names = Math.max(...rows.map(([name]) => name.length))
@@ -83,7 +113,7 @@ const finished = (
   return [
     title(state, `finished, ${unsent === 0 ? sent : `${sent} and ${Report.number(unsent)} never sent,`} in ${took}`),
     "",
-    ...table([...attempts(state), ...outcomes(tally), ...tokens(tally)]),
+    ...table([...attempts(state), ...outcomes(tally), ...reused(state), ...tokens(tally), ...cost(state, "cost")]),
     "",
     ...files([
       ["results", results],
@@ -133,7 +163,11 @@ const unfinished = ({ directory, state }: RunReport): ReadonlyArray<string> => {
   return [
     title(state, `not finished, ${rows} in ${Report.sendings(shards)}`),
     "",
-    ...table([...attempts(state), ...[...stages].map(([stage, count]): Row => [stage, Report.number(count)])]),
+    ...table([
+      ...attempts(state),
+      ...[...stages].map(([stage, count]): Row => [stage, Report.number(count)]),
+      ...cost(state, "cost so far")
+    ]),
     "",
     ...files([["run", directory]]),
     "",

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import { BatchSnapshot, EndedBatch } from "llm-batch/Batch"
 import { BuildOptions } from "llm-batch/BuildOptions"
+import * as Cost from "llm-batch/Cost"
 import type { RunReport } from "llm-batch/Pipeline"
 import { type Entry, Fold, InputDescription, RunDescription } from "llm-batch/RunState"
 import type { Tally } from "llm-batch/Tally"
@@ -112,14 +113,16 @@ describe("Summary", () => {
     ])
   })
 
+  const neverSent = (index: number) =>
+    new BatchSnapshot({ ...snapshot(shard(index), "ended", 0), providerStatus: "never sent" })
+
   it("tells how often rows were asked, and what was never sent", () => {
-    const neverSent = new BatchSnapshot({ ...snapshot(shard(2), "ended", 0), providerStatus: "never sent" })
     const all = tally(800, { succeeded: 790, errored: 10 })
     const retried = report(
       {
         _tag: "BatchEnded",
         at: start,
-        batch: new EndedBatch({ shard: shard(2), snapshot: neverSent, ending: "cancelled" })
+        batch: new EndedBatch({ shard: shard(2), snapshot: neverSent(2), ending: "cancelled" })
       },
       { _tag: "RetryBuilt", at: start, attempt: 2, reasons: ["retry"], shards: [shard(3, 1_000, 2), shard(4, 40, 2)] },
       { _tag: "RetryBuilt", at: start, attempt: 3, reasons: ["retry"], shards: [shard(5, 12, 3)] },
@@ -133,6 +136,54 @@ describe("Summary", () => {
       "  answered        790  98.7 %",
       "  errored          10"
     ])
+  })
+
+  /** A shard that is normalised, whose answers cost so many dollars. */
+  const normalised = (index: number, bill: Partial<Cost.Bill> | undefined): ReadonlyArray<Entry> => [
+    {
+      _tag: "BatchEnded",
+      at: start,
+      batch: new EndedBatch({ shard: shard(index), snapshot: neverSent(index), ending: "completed" })
+    },
+    { _tag: "ResultsFetched", at: start, shard: shard(index).id, files: [], rows: 400, shortBy: 0, shortfall: null },
+    {
+      _tag: "ShardNormalized",
+      at: start,
+      shard: shard(index).id,
+      tally: tally(400),
+      ...(bill === undefined ? {} : { bill: new Cost.ShardBill({ ...Cost.empty, ...bill, models: [] }) })
+    }
+  ]
+
+  const costs = (...entries: ReadonlyArray<Entry>) =>
+    summary(report(...entries)).split("\n").filter((line) => line.startsWith("  cost"))
+
+  it("tells what it cost, and what is not known of that", () => {
+    const dollar = 10n ** 12n
+    const half = { charged: dollar / 2n, synchronous: dollar, priced: 400 }
+    const end: Entry = { _tag: "RunFinished", at: later, tally: tally(800) }
+    const bills: ReadonlyArray<readonly [Partial<Cost.Bill> | undefined, Partial<Cost.Bill> | undefined, string]> = [
+      [half, half, "  cost            $1.00  $2.00 without batches"],
+      [half, { ...half, charged: dollar }, "  cost            $1.50  $2.00 without batches"],
+      [{ ...half, synchronous: half.charged }, {}, "  cost            $0.5000"],
+      [half, { unpriced: 3 }, "  cost            $0.5000  $1.00 without batches, 3 answers of unknown price"],
+      [{ unpriced: 3 }, { unpriced: 1 }, "  cost            unknown  4 answers of unknown price"],
+      [half, { synchronous: dollar, reused: 2 }, "  cost            $0.5000  $2.00 one by one"],
+      [
+        undefined,
+        undefined,
+        "  cost            unknown  800 rows without a bill: llm-batch normalize /run"
+      ],
+      [
+        half,
+        undefined,
+        "  cost            $0.5000  $1.00 without batches, 400 rows without a bill: llm-batch normalize /run"
+      ]
+    ]
+    for (const [one, other, line] of bills) {
+      assert.deepStrictEqual(costs(...normalised(1, one), ...normalised(2, other), end), [line])
+    }
+    assert.deepStrictEqual(costs(...normalised(1, half)), ["  cost so far  $0.5000  $1.00 without batches"])
   })
 
   it("tells what a dry run made, and how to send it", () => {

@@ -14,4 +14,4 @@ export const build = Command.make(
     flags: Options.settings([...Options.building, "json"])
   },
   ({ config, flags, input }) => start({ ...flags, dry_run: true }, input, config)
-).pipe(Command.withDescription("Builds a run directory out of the rows of an input, and sends nothing"))
+)

@@ -9,13 +9,14 @@ import { Pipeline } from "../../Pipeline.js"
 import type { RunConfig } from "../../RunConfig.js"
 import type { RunState } from "../../RunState.js"
 import { advance } from "../Advance.js"
-import { Ending, exitCode } from "../Ending.js"
+import { Ending } from "../Ending.js"
+import { exitCode } from "../ExitCode.js"
 import * as Jobs from "../Jobs.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
 import * as Report from "../Report.js"
-import { providerOf } from "./Resume.js"
+import * as Runs from "../Runs.js"
 
 /** What is about to be stopped. */
 const question = (state: RunState): string => {
@@ -74,7 +75,7 @@ export const cancel = Command.make(
   },
   ({ directory, flags }) =>
     Effect.flatMap(
-      providerOf(directory),
+      Runs.providerOf(directory),
       (provider) => Effect.provide(cancelRun(NodePath.resolve(directory), flags), Pipelines.layer(provider, flags))
     )
-).pipe(Command.withDescription("Asks the provider to stop the batches of a run, and brings what was answered by then"))
+)

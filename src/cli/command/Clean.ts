@@ -8,7 +8,7 @@ import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
 import * as Report from "../Report.js"
-import { providerOf } from "./Resume.js"
+import * as Runs from "../Runs.js"
 
 /** `llm-batch clean RUN_DIR` */
 export const clean = Command.make(
@@ -17,7 +17,7 @@ export const clean = Command.make(
   ({ directory, flags }) =>
     Effect.gen(function*() {
       const output = yield* Output
-      const provider = yield* providerOf(directory)
+      const provider = yield* Runs.providerOf(directory)
       const deleted = yield* Effect.flatMap(Pipeline, (pipeline) => pipeline.clean(directory)).pipe(
         Effect.provide(Pipelines.layer(provider, {}))
       )
@@ -29,4 +29,4 @@ export const clean = Command.make(
       )
       if (deleted.length > 0) yield* output.data(deleted.join("\n"))
     })
-).pipe(Command.withDescription("Deletes the files and batches that the provider still keeps, once they are fetched"))
+)

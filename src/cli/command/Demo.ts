@@ -107,4 +107,4 @@ export const demo = Command.make("demo", {}, () =>
     yield* say(
       `\nThe same with a real key, in OPENAI_API_KEY or ANTHROPIC_API_KEY:\n${showings.map(realCommand).join("\n")}`
     )
-  }).pipe(Effect.scoped)).pipe(Command.withDescription("Shows two runs against an emulator: no key, no money"))
+  }).pipe(Effect.scoped))

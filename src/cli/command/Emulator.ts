@@ -7,7 +7,9 @@ import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
+import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 import { InputError } from "../../InputError.js"
 import * as Disk from "../../internal/Disk.js"
@@ -65,6 +67,27 @@ const answerErrorRate = share(
   "answer-error-rate",
   "The share of requests that get one of the \"wrong\" answers of their line, which is a list beside \"answer\""
 )
+
+const atLeastOne = (name: string, value: string, description: string) =>
+  numeric(name, value, 1, Number.MAX_SAFE_INTEGER, true, description).pipe(Options.optional)
+
+const limitFlags = {
+  openAiEnqueuedTokens: atLeastOne(
+    "openai-enqueued-tokens",
+    "TOKENS",
+    "The tokens that the batches of one model may have in OpenAI's queue; no limit by default"
+  ),
+  openAiBatchesPerHour: atLeastOne(
+    "openai-batches-per-hour",
+    "COUNT",
+    "The batches that may be made in an emulated hour with OpenAI; 2,000 by default"
+  ),
+  anthropicQueuedRequests: atLeastOne(
+    "anthropic-queued-requests",
+    "COUNT",
+    "The requests that may be in Anthropic's queue; no limit by default"
+  )
+}
 
 const faultsFile = Options.text("faults").pipe(
   Options.withPseudoName("FILE"),
@@ -131,8 +154,18 @@ const readPlan = Effect.fn(function*(path: string) {
 /** `llm-batch emulator` */
 export const emulator = Command.make(
   "emulator",
-  { port, timeScale, seed, answers, answerErrorRate, faultsFile, json, flags: Options.all(faultFlags) },
-  ({ answerErrorRate, answers, faultsFile, flags, json, port, seed, timeScale }) =>
+  {
+    port,
+    timeScale,
+    seed,
+    answers,
+    answerErrorRate,
+    faultsFile,
+    json,
+    limits: Options.all(limitFlags),
+    flags: Options.all(faultFlags)
+  },
+  ({ answerErrorRate, answers, faultsFile, flags, json, limits, port, seed, timeScale }) =>
     Effect.gen(function*() {
       const output = yield* Output
       const Emulator = yield* Effect.promise(() => import("../../emulator/Emulator.js"))
@@ -141,8 +174,9 @@ export const emulator = Command.make(
         port,
         timeScale,
         seed,
-        answersFile: answers._tag === "Some" ? answers.value : undefined,
+        answersFile: Option.getOrUndefined(answers),
         answerErrorRate,
+        ...Record.getSomes(limits),
         faults: faultsFile._tag === "Some" ? yield* readPlan(faultsFile.value) : new FaultPlan(flags)
       })
       if (json) {
@@ -163,4 +197,4 @@ export const emulator = Command.make(
       }
       return yield* Effect.never
     }).pipe(Effect.scoped)
-).pipe(Command.withDescription("Serves the APIs of OpenAI and Anthropic locally, for trying things out without a key"))
+)

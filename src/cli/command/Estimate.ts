@@ -12,6 +12,7 @@ import * as Mode from "../../Mode.js"
 import * as Model from "../../Model.js"
 import { Provider } from "../../Provider.js"
 import type { RunConfig } from "../../RunConfig.js"
+import { reusedRows } from "../../Shard.js"
 import * as Survey from "../../Survey.js"
 import * as Estimating from "../Estimating.js"
 import * as Options from "../Options.js"
@@ -44,18 +45,28 @@ const start = Effect.fn("cli.estimate")(
         return yield* json({
           provider: entry.id,
           mode,
-          shards: survey.shards.length,
+          shards: survey.shards.filter(({ mode }) => mode !== "reused").length,
           bytes: survey.bytes,
           ...encode(Survey.estimate(survey)),
+          reused: reusedRows(survey.shards),
           warnings: forecast.warnings
         })
       }
-      if (survey.rows === 0) return yield* data("There are no rows: nothing is asked, and nothing costs anything.")
+      const reused = Report.reused(survey.shards)
+      const notSent = reused === undefined ? "" : `${Report.count(reused.rows, "row")} (${reused.why})`
+      if (survey.rows === 0) {
+        return yield* data(
+          reused === undefined
+            ? "There are no rows: nothing is asked, and nothing costs anything."
+            : `Nothing is sent, and nothing costs anything. Not sent: ${notSent}.`
+        )
+      }
       const [rows, ...rest] = Estimating.lines(forecast)
       const most = `${Report.number(limits.rows)} rows and ${Report.bytes(limits.bytes)}`
       yield* data(
         Report.table([
           rows ?? [],
+          ...(reused === undefined ? [] : [["not sent", notSent]]),
           ["size", `${Report.bytes(survey.bytes)}${mode === "batch" ? `; a batch takes up to ${most}` : ""}`],
           ...rest
         ]).join("\n")
@@ -74,4 +85,4 @@ export const estimate = Command.make(
     flags: Options.settings([...Options.building, ...Options.jobs, "models_file", "json"])
   },
   ({ config, flags, input }) => start(flags, input, config)
-).pipe(Command.withDescription("Tells what a run of an input would cost, and sends and writes nothing"))
+)

@@ -89,7 +89,7 @@ export const list = Command.make(
         ]).join("\n")
       )
     }).pipe(Effect.provide(Ledger.layer))
-).pipe(Command.withDescription("Lists the runs in a directory, newest first"))
+)
 
 /** When a run began; damaged ones stand last. */
 const begun = ({ state }: Effect.Effect.Success<ReturnType<typeof read>>): number =>

@@ -172,4 +172,4 @@ export const models = Command.make(
       const day = DateTime.formatIsoDateUtc(yield* DateTime.now)
       return yield* flags.json === true ? json(encode(model)) : data(explain(model, name.value, day))
     })
-).pipe(Command.withDescription("Lists the models that are known with their prices, or explains one"))
+)

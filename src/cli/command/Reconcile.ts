@@ -12,8 +12,8 @@ import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
 import * as Report from "../Report.js"
+import * as Runs from "../Runs.js"
 import { UsageError } from "../UsageError.js"
-import { providerOf } from "./Resume.js"
 
 const adopt = CliOptions.text("adopt").pipe(
   CliOptions.withPseudoName("BATCH_ID"),
@@ -45,7 +45,7 @@ export const reconcile = Command.make(
             : "Nothing is decided. Give --adopt BATCH_ID when that batch is the shard's, or --resend when there is none."
         })
       }
-      const provider = yield* providerOf(directory)
+      const provider = yield* Runs.providerOf(directory)
       const meant = Option.getOrUndefined(shard)
       const decision = Option.match(adopt, {
         onNone: () => Decision.Resend({ shard: meant }),
@@ -66,6 +66,4 @@ export const reconcile = Command.make(
         `Go on: ${Report.command("resume", state.directory)}`
       ].join("\n"))
     })
-).pipe(
-  Command.withDescription("Says what became of a shard where it cannot be told whether a batch was made; sends nothing")
 )

@@ -18,8 +18,8 @@ import * as Ledger from "../../Ledger.js"
 import { DiskError } from "../../RunError.js"
 import * as Options from "../Options.js"
 import { Output } from "../Output.js"
+import * as Runs from "../Runs.js"
 import * as Settings from "../Settings.js"
-import { describe as describeRun } from "./Resume.js"
 
 const format = CliOptions.text("format").pipe(
   CliOptions.withPseudoName("FORMAT"),
@@ -36,7 +36,7 @@ const format = CliOptions.text("format").pipe(
 )
 
 /** Writes a block to standard output, and waits until it is taken; `true` when nobody reads any more. */
-const print = (block: Uint8Array): Effect.Effect<boolean, DiskError> =>
+export const print = (block: Uint8Array): Effect.Effect<boolean, DiskError> =>
   Effect.async<boolean, DiskError>((resume) => {
     process.stdout.write(block, (error) => {
       if (!Predicate.isError(error)) return resume(Effect.succeed(false))
@@ -57,7 +57,7 @@ export const results = Command.make(
   { directory: Options.runDirectory, format, flags: Options.settings(["output"]) },
   ({ directory, flags: { output }, format }) =>
     Effect.gen(function*() {
-      const { input } = yield* describeRun(directory)
+      const { input } = yield* Runs.describe(directory)
       if (output === undefined) {
         const blocks = Answers.stream(directory, Option.getOrElse(format, () => "text" as const))
         // Not runForEachWhile, which holds on to every block until the end.
@@ -69,4 +69,4 @@ export const results = Command.make(
       yield* Answers.write(directory, wanted, output)
       yield* say(`Answers: ${NodePath.normalize(output)}`)
     }).pipe(Effect.provide(Ledger.layer))
-).pipe(Command.withDescription("Prints the answers beside the input's own columns, or writes them into a file"))
+)

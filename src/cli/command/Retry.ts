@@ -13,4 +13,4 @@ export const retry = Command.make(
   { directory: Options.runDirectory, flags: Options.settings(Options.goingOn) },
   ({ directory, flags }) =>
     Effect.flatMap(Settings.steps(flags), (steps) => goOn(directory, { settings: flags, steps, again: true }))
-).pipe(Command.withDescription("Asks again for the rows of a finished run that this can help, and merges what comes"))
+)

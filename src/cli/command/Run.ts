@@ -22,9 +22,10 @@ import { Output } from "../Output.js"
 import * as Pipelines from "../Pipelines.js"
 import * as Providers from "../Providers.js"
 import * as Report from "../Report.js"
+import * as Runs from "../Runs.js"
 import * as Settings from "../Settings.js"
 import { UsageError } from "../UsageError.js"
-import { goOn, providerOf } from "./Resume.js"
+import { goOn } from "./Resume.js"
 
 /** The directory of the run that is there already, where one is named. */
 const findRun = Effect.fn(function*({ run_dir, run_id }: RunConfig) {
@@ -101,7 +102,7 @@ const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps, existi
 
 /** Goes on with the run that is in the directory already: its rows and shards are what counts. */
 const take = Effect.fn(function*(directory: string, settings: RunConfig, steps: Step.Steps) {
-  const { id } = yield* providerOf(directory)
+  const { id } = yield* Runs.providerOf(directory)
   if (settings.provider !== undefined && (yield* Providers.byId(settings.provider)).id !== id) {
     return yield* new UsageError({
       message: `--provider: the run in ${directory} is one of ${id}, and goes on with ${id} only. `
@@ -159,4 +160,4 @@ export const run = Command.make(
     ])
   },
   ({ config, flags, input }) => start(flags, input, config)
-).pipe(Command.withDescription("Sends the rows of an input as batches, waits, and brings every answer back"))
+)

@@ -15,34 +15,39 @@ export const submit = Command.make(
   "submit",
   {
     directory: Options.runDirectory,
-    flags: Options.settings(["yes", "json", "settle_time", "max_concurrent_jobs", "accept_new_key", "models_file"])
+    flags: Options.settings([
+      "yes",
+      "json",
+      "settle_time",
+      "max_concurrent_jobs",
+      "max_enqueued_tokens",
+      "max_queued_requests",
+      "max_batches_per_hour",
+      "max_cost",
+      "accept_new_key",
+      "models_file"
+    ])
   },
   only("submit")
-).pipe(Command.withDescription("Makes the batches of a run that is built"))
+)
 
 /** `llm-batch poll RUN_DIR` */
 export const poll = Command.make(
   "poll",
   { directory: Options.runDirectory, flags: Options.settings(["json", "poll_interval", "max_wait", "accept_new_key"]) },
   only("poll")
-).pipe(Command.withDescription("Waits until the batches of a run have ended"))
+)
 
 /** `llm-batch fetch RUN_DIR` */
 export const fetch = Command.make(
   "fetch",
   { directory: Options.runDirectory, flags: Options.settings(["json", "accept_new_key"]) },
   only("fetch")
-).pipe(
-  Command.withDescription("Downloads the results of the batches that have ended, again where they are there already")
 )
 
 /** `llm-batch normalize RUN_DIR` */
 export const normalize = Command.make(
   "normalize",
-  { directory: Options.runDirectory, flags: Options.settings(["json", "output"]) },
+  { directory: Options.runDirectory, flags: Options.settings(["json", "output", "models_file"]) },
   only("normalize")
-).pipe(
-  Command.withDescription(
-    "Makes results.jsonl out of the results that were downloaded, again where it is there already"
-  )
 )

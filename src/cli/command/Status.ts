@@ -13,10 +13,10 @@ import * as Options from "../Options.js"
 import { Output } from "../Output.js"
 import * as Providers from "../Providers.js"
 import * as Report from "../Report.js"
+import * as Runs from "../Runs.js"
 import * as Summary from "../Summary.js"
-import { locate } from "./Resume.js"
 
-const standing = ({ candidates, ended, snapshot, status, tally }: ShardState): string => {
+const standing = ({ candidates, ended, shard, snapshot, status, tally }: ShardState): string => {
   if (tally !== null) return ended?.ending === "completed" ? "done" : `done (${ended?.ending ?? "ended"})`
   if (ended !== null) return `${ended.ending}, ${status === "fetched" ? "fetched" : "to be fetched"}`
   if (snapshot !== null) return snapshot.providerStatus
@@ -30,7 +30,9 @@ const standing = ({ candidates, ended, snapshot, status, tally }: ShardState): s
     case "unanswered":
       return "not known whether it was submitted"
     default:
-      return "not sent"
+      return shard.mode === "reused"
+        ? `not sent: answers ${shard.reuse === "cache" ? "from the cache" : "of other rows"}`
+        : "not sent"
   }
 }
 
@@ -118,8 +120,8 @@ export const status = Command.make(
   ({ directory, flags }) =>
     Effect.gen(function*() {
       const output = yield* Output
-      const state = yield* (yield* Ledger.Ledger).state(yield* locate(directory))
+      const state = yield* (yield* Ledger.Ledger).state(yield* Runs.locate(directory))
       if (flags.json === true) return yield* output.json(Report.json(state))
       yield* output.data(text(state, yield* CancelMark.isSet(state.directory), yield* DateTime.now))
     }).pipe(Effect.provide(Ledger.layer))
-).pipe(Command.withDescription("Tells where a run stands, batch by batch, without asking the provider"))
+)

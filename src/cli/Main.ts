@@ -1,0 +1,29 @@
+/**
+ * The command line as a process: its interrupts, and its end.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Cli from "./Cli.js"
+import { exitCode } from "./ExitCode.js"
+
+/** Does what the arguments say, and ends the process. */
+export const start = (args: ReadonlyArray<string>): void => {
+  // The first interrupt lets the run say what it leaves behind; the second does not wait for that.
+  let interrupts = 0
+  process.on("SIGINT", () => {
+    interrupts++
+    if (interrupts > 1) process.exit(exitCode.interrupted)
+  })
+
+  Cli.main(args).pipe(
+    Effect.provide(Cli.layer),
+    NodeRuntime.runMain({
+      disableErrorReporting: true,
+      teardown: (exit) => {
+        const code = Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : exitCode.interrupted
+        process.stdout.write("", () => process.exit(code))
+      }
+    })
+  )
+}
