@@ -41,12 +41,15 @@ const Text = Schema.NonEmptyString.annotations(taking("a text that is not empty"
 const number = (least: number, most: number) =>
   Schema.Number.pipe(Schema.between(least, most)).annotations(taking(`a number from ${least} to ${most}`))
 
+/** As `toLocaleString` writes it, which would load the locales each time that the command line starts. */
+const thousands = (count: number): string => String(count).replaceAll(/\B(?=(?:\d{3})+$)/gu, ",")
+
 const count = (most: number = Number.MAX_SAFE_INTEGER) =>
   Schema.Int.pipe(Schema.between(1, most)).annotations(
     taking(
       most === Number.MAX_SAFE_INTEGER
         ? "a whole number above 0"
-        : `a whole number from 1 to ${most.toLocaleString("en")}`
+        : `a whole number from 1 to ${thousands(most)}`
     )
   )
 
@@ -150,6 +153,10 @@ const RunId = Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99
 
 const manyTokens = 10_000_000
 
+const dollars = Schema.Number.pipe(Schema.between(0, 1_000_000_000)).annotations(
+  taking("an amount of dollars, such as 5.00")
+)
+
 /**
  * The schema of each setting. The `description` of a schema says what it takes: "a number from 0 to 2".
  *
@@ -214,6 +221,10 @@ export const fields = {
   /** A file that corrects the catalogue of models, and adds to it. */
   models_file: Text,
   drop: Texts,
+  /** Rows that ask the same are sent once, and get one answer. */
+  dedupe: Schema.Boolean.annotations(taking("true or false")),
+  /** A directory of answers that are used again. */
+  cache: Text,
   limit_items: count(),
   run_dir: Text,
   run_id: RunId,
@@ -225,6 +236,13 @@ export const fields = {
   shard_rows: count(),
   shard_bytes: count(),
   max_concurrent_jobs: count(10_000),
+  /** Prompt tokens of a model in batches that have not ended. */
+  max_enqueued_tokens: count(),
+  /** Rows in batches that have not ended. */
+  max_queued_requests: count(),
+  max_batches_per_hour: count(),
+  /** Dollars that the run may cost. */
+  max_cost: dollars,
   /** How many times rows that failed are asked again, where that can help. */
   retries: Schema.Int.pipe(Schema.between(0, 10)).annotations(taking("a whole number from 0 to 10")),
   /** The key is another one than the run began with, of the same account. */
@@ -467,6 +485,8 @@ export const format = (
     var: Object.keys(options.variables).length === 0 ? undefined : options.variables,
     allow_unknown_model: options.allowUnknownModel ? true : undefined,
     drop: options.drop.length === 0 ? undefined : options.drop,
+    dedupe: options.dedupe ? true : undefined,
+    cache: options.cacheDirectory,
     limit_items: options.limitItems,
     shard_rows: options.shardRows,
     shard_bytes: options.shardBytes,

@@ -8,6 +8,7 @@
  *   config.yaml                          the effective configuration, without secrets
  *   rows/0001.jsonl                      row number, line, the user's id and the request, one line a row
  *   batch_inputs/<provider>/0001.jsonl   the exact bytes sent
+ *   reused/0002.jsonl                    of rows that are not sent: which rows they get their answers from
  *   raw/<provider>/0001.jsonl            the exact bytes received, whatever they hold; 0001.errors.jsonl for a separate
  *                                        error file, 0001.2.jsonl for a second download where both were short
  *   parts/0001.jsonl                     normalised results of one shard, in row order
@@ -63,6 +64,14 @@ export const rows = (shard: Located): string => `${shard.directory}/rows/${shard
  */
 export const batchInput = (shard: Located): string =>
   `${shard.directory}/batch_inputs/${shard.provider}/${shard.id}.jsonl`
+
+/**
+ * Which rows the rows of a shard get their answers from, where they are not sent, since others of the input ask the same.
+ *
+ * @since 0.1.0
+ * @category paths
+ */
+export const reused = (shard: Located): string => `${shard.directory}/reused/${shard.id}.jsonl`
 
 /**
  * The directory of what the provider sent back.

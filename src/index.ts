@@ -10,6 +10,10 @@
 /**
  * @since 0.1.0
  */
+export * as AnswerCache from "./AnswerCache.js"
+/**
+ * @since 0.1.0
+ */
 export * as AnswerCheck from "./AnswerCheck.js"
 /**
  * @since 0.1.0
@@ -147,6 +151,10 @@ export * as RowError from "./RowError.js"
  * @since 0.1.0
  */
 export * as RowReader from "./RowReader.js"
+/**
+ * @since 0.1.0
+ */
+export * as RunBill from "./RunBill.js"
 /**
  * @since 0.1.0
  */

@@ -9,7 +9,9 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
+import * as Cost from "llm-batch/Cost"
 import * as Ledger from "llm-batch/Ledger"
+import * as Model from "llm-batch/Model"
 import * as Pipeline from "llm-batch/Pipeline"
 import * as Provider from "llm-batch/Provider"
 import * as RunError from "llm-batch/RunError"
@@ -66,6 +68,8 @@ export interface WorldOptions {
   readonly disk?: MemoryDisk.Options
   readonly poll?: Poll.Options
   readonly ledger?: Layer.Layer<Ledger.Ledger>
+  /** The models, with their prices; none has one by default. */
+  readonly models?: Model.Service
 }
 
 /** Where the runs of these tests are. */
@@ -93,7 +97,13 @@ export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
     const clock = SimulatedClock.make()
     const listener: Listener = { tell: (event) => events.push(event) }
     const provider = options.wrap?.(test.provider) ?? test.provider
-    const machine = Layer.mergeAll(Layer.succeed(Disk, memory.disk), makeLock(), Layer.succeed(Progress, listener))
+    const machine = Layer.mergeAll(
+      Layer.succeed(Disk, memory.disk),
+      makeLock(),
+      Layer.succeed(Progress, listener),
+      // The list of prices is loaded in real time, which no test clock sees.
+      Layer.succeed(Cost.PriceSource, { load: Effect.succeed(options.models ?? Model.builtIn) })
+    )
     const stages = Layer.mergeAll(
       Build.layer,
       Submit.layer,

@@ -34,8 +34,11 @@ export interface Handle {
   readonly close: () => void
 }
 
-/** How to open a file: an existing one to read; a new or emptied one to write; one to append to, made if need be. */
-export type OpenMode = "read" | "write" | "append"
+/**
+ * How to open a file: an existing one to read; a new or emptied one to write, which others may read as far as the system
+ * lets them, or nobody else; one to append to, made if need be.
+ */
+export type OpenMode = "read" | "write" | "write-private" | "append"
 
 /** The operations of a disk. */
 export interface Service {
@@ -175,7 +178,7 @@ const nodeHandle = (fd: number): Handle => ({
   close: () => NodeFs.closeSync(fd)
 })
 
-const flags: Record<OpenMode, string> = { read: "r", write: "w", append: "a" }
+const flags: Record<OpenMode, string> = { read: "r", write: "w", "write-private": "w", append: "a" }
 
 const nearestExisting = (path: string): string => {
   const parent = NodePath.dirname(path)
@@ -192,7 +195,7 @@ const statOf = (path: string): NodeFs.Stats | undefined => {
 }
 
 const node: Service = {
-  open: (path, mode) => nodeHandle(NodeFs.openSync(path, flags[mode])),
+  open: (path, mode) => nodeHandle(NodeFs.openSync(path, flags[mode], mode === "write-private" ? 0o600 : 0o666)),
   stat: (path) => {
     const found = statOf(path)
     return found === undefined ? undefined : {

@@ -253,7 +253,7 @@ export const make = (options: Options = {}): MemoryDisk => {
         parent.names.set(name, file)
         return handle(file, mode)
       }
-      if (found.kind === "file" && mode === "write") resize(found, 0, 0)
+      if (found.kind === "file" && (mode === "write" || mode === "write-private")) resize(found, 0, 0)
       return handle(found, mode)
     },
     stat: (path) => {

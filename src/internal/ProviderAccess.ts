@@ -59,6 +59,10 @@ export const account = (settings: Settings, salt: string): Effect.Effect<Account
     )
   })
 
+/** Where the API is, as far as it may be told. What is no address is told as such when it is called. */
+export const originOf = ({ baseUrl }: Pick<Settings, "baseUrl">): string | undefined =>
+  URL.canParse(baseUrl) ? publicUrl(baseUrl) : undefined
+
 /** Without what a URL can hide: user name, password, query. */
 const publicUrl = (baseUrl: string): string => {
   const { origin, pathname } = new URL(baseUrl)

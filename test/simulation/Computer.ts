@@ -8,7 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Cost from "llm-batch/Cost"
 import * as Ledger from "llm-batch/Ledger"
+import * as Model from "llm-batch/Model"
 import * as Pipeline from "llm-batch/Pipeline"
 import { Provider } from "llm-batch/Provider"
 import { RunLocked } from "llm-batch/RunError"
@@ -148,6 +150,8 @@ export class Computer {
     })
     const machine = Context.make(Provider, provider.connect(process)).pipe(
       Context.add(Disk, disk),
+      // The list of prices is loaded in real time, which this clock does not see.
+      Context.add(Cost.PriceSource, { load: Effect.succeed(Model.builtIn) }),
       Context.add(RunLock, lock)
     )
     const poll = Poll.layerWith({ schedule: looks(pollFirst) })

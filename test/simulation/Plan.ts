@@ -22,6 +22,8 @@ export interface Setting {
   readonly options: Pick<RunOptions, "shardRows" | "shardBytes" | "retries">
   /** What becomes of each row each time that it is asked. */
   readonly fate: Behaviour["fate"]
+  /** Whether whole batches end early, or lose their results: then it matters which rows are in a batch together. */
+  readonly batchesHaveFates: boolean
   /** Batches carry our tag, and inputs are uploaded first: OpenAI's way. Anthropic's is without either. */
   readonly tags: boolean
   readonly oneModelPerBatch: boolean
@@ -103,15 +105,15 @@ const inputOf = (dice: Dice): ReadonlyArray<InputRow> => {
   })
 }
 
-/** What becomes of each row each time that it is asked. */
-const fateOf = (setting: number, tags: boolean): Behaviour["fate"] => {
+/** What becomes of each row each time that it is asked, and of whole batches. */
+const fateOf = (setting: number, tags: boolean): Pick<Setting, "fate" | "batchesHaveFates"> => {
   const dice = Dice.of(setting, "fate")
   const trouble = dice.of([0, 0.05, 0.3])
   const endings = dice.of([0, 0, 0.3])
   const losses = dice.of([0, 0, 0, 0.2])
   // Without tags a shard whose create was lost is looked for every minute until its batch ends.
   const slow = tags ? dice.of([0, 0, 0, 0.2]) : 0
-  return (shard) => {
+  const fate: Behaviour["fate"] = (shard) => {
     const own = Dice.of(setting, "shard", shard.id)
     const outcomes: ReadonlyArray<readonly [number, RowOutcome]> = [
       [1, "refused"],
@@ -141,6 +143,7 @@ const fateOf = (setting: number, tags: boolean): Behaviour["fate"] => {
       lost: own.happens(losses)
     }
   }
+  return { fate, batchesHaveFates: endings > 0 || losses > 0 }
 }
 
 const settingOf = (number: number): Setting => {
@@ -155,7 +158,7 @@ const settingOf = (number: number): Setting => {
       ...(dice.happens(0.05) ? { shardBytes: dice.between(300, 1_500) } : undefined),
       retries: dice.of([0, 0, 0, 0, 1, 1, 2])
     },
-    fate: fateOf(number, tags),
+    ...fateOf(number, tags),
     tags,
     oneModelPerBatch: dice.happens(0.5),
     retriesAfterwards: dice.happens(0.1)
@@ -166,6 +169,22 @@ const settingOf = (number: number): Setting => {
 const seedsPerSetting = 10
 
 let latest = { number: -1, setting: settingOf(-1) }
+
+/** The share of plans in which the queue of the provider is too small for all of the run. */
+const crowdedShare = 0
+
+/**
+ * What may be enqueued at a time: at least any one row, and less than all of them as a rule. Anthropic's queue has room for
+ * any batch while nothing else is in it.
+ */
+const tokenLimitOf = (seed: number, { batchesHaveFates, rows, tags }: Setting): number | null => {
+  const dice = Dice.of(seed, "queue")
+  // A shard that has to wait may be cut, and then other rows are in a batch together.
+  if (batchesHaveFates || !dice.happens(crowdedShare)) return null
+  const words = rows.map(({ prompt }) => prompt.trim().split(" ").length)
+  const all = words.reduce((sum, each) => sum + each, 0)
+  return tags ? dice.between(Math.max(1, ...words), Math.max(1, all)) : Math.max(1, all)
+}
 
 /** The plan of a seed. */
 export const draw = (seed: number): Plan => {
@@ -188,7 +207,8 @@ export const draw = (seed: number): Plan => {
       stale: dice.happens(0.2),
       countless: dice.happens(0.2),
       hardCuts: dice.happens(0.1),
-      neighbours: dice.happens(0.1)
+      neighbours: dice.happens(0.1),
+      tokenLimit: tokenLimitOf(seed, setting)
     },
     stepwise: dice.happens(0.05),
     deaths: calm ? 0 : dice.of([0, 1, 1, 2, 3, 4]),
@@ -217,7 +237,8 @@ export const undisturbed = (setting: Setting): Plan => ({
     stale: false,
     countless: false,
     hardCuts: false,
-    neighbours: false
+    neighbours: false,
+    tokenLimit: null
   },
   stepwise: false,
   deaths: 0,

@@ -26,6 +26,7 @@ const withTags: Setting = {
   rows: rowsOf(6),
   options: { shardRows: 2 },
   fate,
+  batchesHaveFates: false,
   tags: true,
   oneModelPerBatch: false,
   retriesAfterwards: false

@@ -15,6 +15,7 @@ import { Shard } from "llm-batch/Shard"
 import { NotSent, Refused, Unknown } from "llm-batch/SubmitError"
 import type { RowOutcome } from "llm-batch/TestProvider"
 import * as TestBatch from "../../src/internal/TestBatch.js"
+import { TestQueue } from "../../src/internal/TestQueue.js"
 import * as TestWire from "../../src/internal/TestWire.js"
 import type { Dice } from "./Dice.js"
 import type { Machine, Process } from "./Machine.js"
@@ -70,6 +71,11 @@ export interface Behaviour {
   readonly hardCuts: boolean
   /** Whether others make batches of as many rows under the same account. */
   readonly neighbours: boolean
+  /**
+   * How many words of prompts may be enqueued for a model, those of others included; `null` for no limit. A batch without
+   * room fails soon, in OpenAI's way; in Anthropic's, its create is answered with HTTP 429.
+   */
+  readonly tokenLimit: number | null
 }
 
 /** A batch in the books. */
@@ -86,6 +92,8 @@ export interface Booked {
   readonly batch: TestBatch.TestBatch
   readonly fate: Fate
   readonly listedFrom: number
+  /** There was no room for it in the queue. */
+  readonly isDeclined: boolean
   cuts: number
 }
 
@@ -120,6 +128,7 @@ export class SimulatedProvider {
   /** Until when, in the machine's time, every call is refused for its key. */
   lockedOutUntil = 0
   private readonly uploads = new Map<string, Buffer>()
+  private readonly queue: TestQueue
   private faultsLeft: number
   private creates = 0
 
@@ -130,6 +139,7 @@ export class SimulatedProvider {
     private readonly hooks: Hooks
   ) {
     this.faultsLeft = behaviour.faults
+    this.queue = new TestQueue({ enqueuedTokens: behaviour.tokenLimit ?? undefined })
   }
 
   /** From now on nothing goes wrong any more. */
@@ -173,7 +183,7 @@ export class SimulatedProvider {
         this.submit(process, "create", shard, input._tag === "InCreate" ? bytes : Stream.empty, (sent, late) => {
           const content = input._tag === "UploadedFile" ? this.uploads.get(input.fileId) : sent
           if (content === undefined) return Either.left(this.refused("create", 404))
-          return Either.right(this.make(shard, input, content, late))
+          return this.make(shard, input, content, late)
         }).pipe(Effect.map(({ booked, snapshot }) => {
           booked.told = { process, at: this.machine.now }
           return snapshot
@@ -319,7 +329,7 @@ export class SimulatedProvider {
     operation: "upload" | "create",
     shard: Shard,
     bytes: Provider.ShardBytes,
-    carryOut: (content: Buffer, late: number) => Answer<A, Refused>
+    carryOut: (content: Buffer, late: number) => Answer<A, Refused | Unknown>
   ) {
     return Effect.flatMap(Stream.runCollect(bytes), (blocks) => {
       const content = Buffer.concat([...blocks])
@@ -362,17 +372,35 @@ export class SimulatedProvider {
   }
 
   /** Makes a batch. `late` is how much of the lag is used up. */
-  private make(shard: Shard, input: InputReference, content: Buffer, late: number) {
+  private make(
+    shard: Shard,
+    input: InputReference,
+    content: Buffer,
+    late: number
+  ): Answer<{ readonly booked: Booked; readonly snapshot: BatchSnapshot }, Unknown> {
     const { now } = this.machine
     const before = this.books.filter((booked) => booked.shard === shard.id && booked.runTag === shard.runTag).length
     const id = `batch-${shard.id}${before === 0 ? "" : `-again-${before}`}`
     const booked = this.book(id, shard, input, TestWire.readRows(content), late)
+    if (booked.isDeclined && !this.behaviour.tags) {
+      this.hooks.trace(`${now} declined ${id}`)
+      return Either.left(
+        new Unknown({
+          provider: name,
+          operation: `create shard ${shard.id}`,
+          detail: "the queue is full",
+          status: 429,
+          retryAfterMillis: this.retryAfter()
+        })
+      )
+    }
+    this.books.push(booked)
     if (this.behaviour.neighbours && this.dice.happens(0.5)) {
       const theirs = new Shard({ ...shard, id: `neighbour-${this.books.length}`, runTag: "neighbour1" })
-      this.book(theirs.id, theirs, input, TestWire.readRows(content), 0)
+      this.books.push(this.book(theirs.id, theirs, input, TestWire.readRows(content), 0))
     }
     this.hooks.trace(`${now} made ${id}`)
-    return { booked, snapshot: this.snapshotOf(booked, now) }
+    return Either.right({ booked, snapshot: this.snapshotOf(booked, now) })
   }
 
   /** A process that looks at batches goes on from all that it was told before. */
@@ -404,7 +432,8 @@ export class SimulatedProvider {
           : [{ after: Duration.millis(fate.ending.after), status: "ended", ending: fate.ending.ending } as const])
       ]
     })
-    const booked: Booked = {
+    const batch = plan(id, shard, input._tag === "UploadedFile" ? input.fileId : "", sent, now)
+    return {
       id,
       shard: shard.id,
       attempt: shard.attempt,
@@ -412,13 +441,12 @@ export class SimulatedProvider {
       rows: sent.map(({ row }) => row.row),
       told: undefined,
       isReliedOn: false,
-      batch: plan(id, shard, input._tag === "UploadedFile" ? input.fileId : "", sent, now),
+      batch,
       fate,
       listedFrom: now + this.dice.below(Math.max(1, this.behaviour.lag - late)),
+      isDeclined: !this.queue.enter(batch, this.books.map((booked) => booked.batch), now),
       cuts: 0
     }
-    this.books.push(booked)
-    return booked
   }
 
   private snapshotOf({ batch }: Booked, now: number): BatchSnapshot {
