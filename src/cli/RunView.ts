@@ -107,13 +107,18 @@ export class RunView {
         return
       case "BatchDeclined": {
         const view = this.submitting(event.batch.shard, "built")
+        this.done -= view.done
+        view.done = 0
         view.batchId = null
         view.expiresAt = null
         return
       }
       case "ShardSplit":
+        this.done -= this.at(event.shard).done
+        // As if it had never been there: its pieces are counted like any shard.
+        if (isAskedAgain(event.shard)) this.done += event.shard.rows
+        else this.rows -= event.shard.rows
         this.shards.delete(event.shard.id)
-        this.rows -= event.shard.rows
         for (const shard of event.shards) this.at(shard)
         return
       case "PollTrouble":

@@ -148,6 +148,35 @@ describe("Display on a terminal", () => {
         assert.notInclude(look().join(""), "waiting")
       })))
 
+  it.effect("tells what is held back and why, and counts the rows of a shard that was cut once", () =>
+    showing({}, ({ look, tell, tick }) =>
+      Effect.gen(function*() {
+        const whole = shard(1)
+        tell(created(whole))
+        const declined = new EndedBatch({ shard: whole, snapshot: snapshot(whole, "ended", 0), ending: "failed" })
+        tell({ _tag: "BatchDeclined", batch: declined, detail: "the queue is full" })
+        const pieces = [shard(2, 200), shard(3, 200)]
+        tell({ _tag: "ShardSplit", shard: whole, shards: pieces })
+        tell({
+          _tag: "SendingHeld",
+          shard: shard(3, 200),
+          shards: 1,
+          waitMillis: null,
+          detail: "900 of 1,000 tokens are with the provider"
+        })
+        tell(observed(shard(2, 200), "in_progress", 100))
+        yield* tick
+        assert.deepStrictEqual(look().join("").split("\n").slice(1), [
+          "0003  built        200 rows",
+          "[#####---------------]  25 %  100 of 400 rows done  0s, end unknown",
+          "waiting: 1 shard is held back: 900 of 1,000 tokens are with the provider",
+          ""
+        ])
+        tell(created(shard(3, 200)))
+        yield* tick
+        assert.notInclude(look().join(""), "held back")
+      })))
+
   it.effect("says that a call is tried again, until it is or the batch is made", () =>
     showing({}, ({ look, tell, tick }) =>
       Effect.gen(function*() {

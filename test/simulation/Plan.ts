@@ -171,16 +171,21 @@ const seedsPerSetting = 10
 let latest = { number: -1, setting: settingOf(-1) }
 
 /** The share of plans in which the queue of the provider is too small for all of the run. */
-const crowdedShare = 0
+const crowdedShare = 0.2
 
 /**
  * What may be enqueued at a time: at least any one row, and less than all of them as a rule. Anthropic's queue has room for
  * any batch while nothing else is in it.
  */
-const tokenLimitOf = (seed: number, { batchesHaveFates, rows, tags }: Setting): number | null => {
+const tokenLimitOf = (
+  seed: number,
+  { batchesHaveFates, oneModelPerBatch, rows, tags }: Setting
+): number | null => {
   const dice = Dice.of(seed, "queue")
+  // To count the tokens of several models takes their tokenizers, which are loaded in real time.
+  const isMixed = !oneModelPerBatch && rows.some(({ model }) => model !== undefined)
   // A shard that has to wait may be cut, and then other rows are in a batch together.
-  if (batchesHaveFates || !dice.happens(crowdedShare)) return null
+  if (isMixed || batchesHaveFates || !dice.happens(crowdedShare)) return null
   const words = rows.map(({ prompt }) => prompt.trim().split(" ").length)
   const all = words.reduce((sum, each) => sum + each, 0)
   return tags ? dice.between(Math.max(1, ...words), Math.max(1, all)) : Math.max(1, all)

@@ -479,18 +479,21 @@ export const simulate = (plan: Plan, options: Options = {}): Ending => {
     const ending = new Simulation(plan, options).run()
     if (!isExact(plan)) return ending
     const quiet = quietOf(plan.setting)
-    // A shard that had to wait for room in the queue may have been cut into others, with files of their own.
+    // A shard that had to wait for room in the queue may have been sent again, or cut into others with files of their own.
     const withoutBatches = (text: string) =>
       plan.provider.tokenLimit === null
         ? text
-        : text.replaceAll(/,"(?:shard|batch_id|file)":"[^"]*"(?:,"line":\d+(?=,"wire_id"))?/gu, "").split("\n")
-          .toSorted().join("\n")
-    if (quiet.results !== ending.results) throw new Violation("the results differ from those of an undisturbed run")
-    if (withoutBatches(quiet.failures) !== withoutBatches(ending.failures)) {
+        : text.replaceAll(/batch-\d+(?:-again-\d+)?|,"shard":"\d+"|"file":"\d+\.jsonl","line":\d+,/gu, "").split("\n")
+          .toSorted()
+          .join("\n")
+    const differ = (one: string, other: string) => withoutBatches(one) !== withoutBatches(other)
+    if (differ(quiet.results, ending.results))
+      throw new Violation("the results differ from those of an undisturbed run")
+    if (differ(quiet.failures, ending.failures)) {
       throw new Violation("the failures differ from those of an undisturbed run")
     }
     // A download is complete when every row is in it: what a cut takes may be the second line of one.
-    if (!ending.isCut && withoutBatches(quiet.anomalies) !== withoutBatches(ending.anomalies)) {
+    if (!ending.isCut && differ(quiet.anomalies, ending.anomalies)) {
       throw new Violation("the anomalies differ from those of an undisturbed run")
     }
     return { ...ending, isCompared: true }
