@@ -122,7 +122,8 @@ const member = (usage: JsonObject, group: string, name: string): number => {
 export const tokensOf = (usage: JsonObject): BillableTokens => {
   const chat = usage.input_tokens === undefined
   const output = count(chat ? usage.completion_tokens : usage.output_tokens)
-  if (usage.cache_read_input_tokens !== undefined || usage.cache_creation_input_tokens !== undefined) {
+  // Some proxies give these beside the names of Chat Completions: the prompt includes them there.
+  if (!chat && (usage.cache_read_input_tokens !== undefined || usage.cache_creation_input_tokens !== undefined)) {
     const written = count(usage.cache_creation_input_tokens)
     // Writes whose duration is not told are those that every provider has: the short ones.
     const hour = Math.min(written, member(usage, "cache_creation", "ephemeral_1h_input_tokens"))

@@ -77,6 +77,7 @@ import {
   type Finish,
   InputDescription,
   type JobDescription,
+  missingOfSent,
   RunDescription,
   type RunState,
   type ShardState
@@ -326,7 +327,7 @@ const make = Effect.gen(function*() {
       attempt,
       reasons,
       rows: shards.reduce((sum, shard) => sum + shard.rows, 0),
-      mayBeBilledTwice: reasons.includes("retry") ? tally.missing : 0
+      mayBeBilledTwice: reasons.includes("retry") ? missingOfSent(state) : 0
     })
     return yield* ledger.state(directory)
   })
@@ -565,8 +566,9 @@ const make = Effect.gen(function*() {
     const runTag = yield* WireId.makeRunTag
     const { directory, runId } = yield* RunStart.locate(options, runTag)
     yield* checkEndpoint(options.endpoint, directory)
-    // A key that is missing is found before any work is done; a dry run needs none.
-    if (Step.includes(options.steps ?? Step.all, "submit")) yield* check(runTag)
+    // A key that is missing is found before any work is done. A dry run needs none, nor may a run with a cache: whether
+    // any of its rows are sent is known when they are built.
+    if (Step.includes(options.steps ?? Step.all, "submit") && options.cacheDirectory === undefined) yield* check(runTag)
     const { columns, format, name, path } = source
     const bytes = path === null ? null : (yield* Disk.attempt("look at", path, () => disk.stat(path)))?.size ?? null
     const description = new RunDescription({

@@ -102,7 +102,7 @@ export const ofShards = (shards: ReadonlyArray<ShardState>): ShardsBill => {
     openRows,
     unsentRows,
     unbilledRows,
-    missingRows: sent.reduce((sum, { shard, tally }) => sum + (shard.mode === "reused" ? 0 : tally?.missing ?? 0), 0),
+    missingRows: sent.reduce((sum, { tally }) => sum + (tally?.missing ?? 0), 0),
     isKnown: bill.priced > 0 || bill.unpriced + openRows + unbilledRows === 0
   }
 }

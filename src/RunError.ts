@@ -24,6 +24,7 @@ export class DiskError extends Schema.TaggedError<DiskError>("llm-batch/DiskErro
       ENOSPC: "Free some space, then go on with the same command.",
       EDQUOT: "Free some space, then go on with the same command.",
       EACCES: "Check who may read and write there.",
+      ENOTDIR: "It is no directory, or one above it is none: name another one.",
       EPERM: "Check who may read and write there.",
       EROFS: "Choose a directory that can be written with --run-dir.",
       ENOENT: "Check the path."

@@ -257,7 +257,7 @@ export interface ShardState {
   readonly input: InputReference | null
   /** Batches of which one may be the shard's, while that is not settled. */
   readonly candidates: ReadonlyArray<string>
-  /** Batches of it for which the provider's queue was too full. */
+  /** Batches of it, or of the shard that it was cut from, for which the provider's queue was too full. */
   readonly declined: ReadonlyArray<string>
   readonly snapshot: BatchSnapshot | null
   readonly ended: EndedBatch | null
@@ -456,18 +456,32 @@ const contradiction = (
   }
 }
 
+/**
+ * How many rows of a finished run are missing from the results and may have been charged: a row that was not sent, since
+ * another one asked the same, is missing with that one, and cost nothing. Those that were asked again before, and counted
+ * then, do not count once more.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const missingOfSent = ({ rowsMayBeChargedTwice, shards, tally }: RunState): number => {
+  let missing = 0
+  for (const { shard, tally } of shards.values()) if (shard.mode !== "reused") missing += tally?.missing ?? 0
+  return Math.max(0, Math.min(tally?.missing ?? 0, missing - rowsMayBeChargedTwice))
+}
+
 /** Whether a run that was finished has to be brought together again after an entry. */
 const reopens = (entry: Entry): boolean =>
   entry._tag === "RetryBuilt" || entry._tag === "ResultsFetched" || entry._tag === "ShardNormalized"
 
 const askAgain = (
-  { rounds, rowsMayBeChargedTwice, tally }: RunState,
+  state: RunState,
   reasons: ReadonlyArray<AskAgainReason>
 ): Pick<RunState, "rounds" | "rowsMayBeChargedTwice"> => {
-  const more = { ...rounds }
+  const more = { ...state.rounds }
   for (const reason of reasons) more[reason]++
-  const missing = reasons.includes("retry") ? tally?.missing ?? 0 : 0
-  return { rounds: more, rowsMayBeChargedTwice: rowsMayBeChargedTwice + missing }
+  const missing = reasons.includes("retry") ? missingOfSent(state) : 0
+  return { rounds: more, rowsMayBeChargedTwice: state.rowsMayBeChargedTwice + missing }
 }
 
 /** The limits of a run with one that a provider has told. */
@@ -507,6 +521,8 @@ export class Fold {
     if (entry._tag === "RunFinished" && this.folding.rows === null) return "the run is finished before it was built"
     const { shards } = this.folding
     const id = shardOf(entry)
+    // Batches of what was cut are to be known by those that came of it.
+    const declined = entry._tag === "ShardSplit" ? shards.get(entry.shard)?.declined ?? [] : []
     const built = entry._tag === "ShardBuilt"
       ? [entry.shard]
       : entry._tag === "RetryBuilt" || entry._tag === "ShardSplit"
@@ -527,7 +543,9 @@ export class Fold {
       if (entry._tag === "ShardSplit") shards.delete(id)
       else shards.set(id, stepShard(shard, entry))
     }
-    for (const shard of built) shards.set(shard.id, fresh(new Shard({ ...shard, directory: this.directory })))
+    for (const shard of built) {
+      shards.set(shard.id, { ...fresh(new Shard({ ...shard, directory: this.directory })), declined })
+    }
     this.folding = {
       ...this.folding,
       updatedAt: entry.at,

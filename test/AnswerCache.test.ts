@@ -7,7 +7,7 @@ import * as AnswerCache from "llm-batch/AnswerCache"
 import { createHash } from "node:crypto"
 import { CachedAnswers } from "../src/internal/CachedAnswers.js"
 import * as CacheSegment from "../src/internal/CacheSegment.js"
-import { Disk } from "../src/internal/Disk.js"
+import { Disk, type OpenMode } from "../src/internal/Disk.js"
 import { KeyTable } from "../src/internal/KeyTable.js"
 import * as MemoryDisk from "../src/internal/MemoryDisk.js"
 import * as TestWire from "../src/internal/TestWire.js"
@@ -47,6 +47,24 @@ describe("the contents of a cache", () => {
     Effect.gen(function*() {
       const { bytes, entries, others, segments } = yield* on(MemoryDisk.make(), AnswerCache.contents("/answers"))
       assert.deepStrictEqual([bytes, entries, others, segments], [0, 0, [], []])
+    }))
+
+  it.effect("are read from files alone: to open a pipe is to wait", () =>
+    Effect.gen(function*() {
+      const memory = MemoryDisk.make()
+      write(memory, "a.answers", ["x"], "2026-03-02T00:00:00Z")
+      put(memory, "pipe", "")
+      const disk = {
+        ...memory.disk,
+        stat: (path: string) => {
+          const stat = memory.disk.stat(path)
+          return stat !== undefined && path.endsWith("/pipe") ? { ...stat, kind: "other" as const } : stat
+        },
+        open: (path: string, mode: OpenMode) =>
+          path.endsWith("/pipe") ? assert.fail("the pipe was opened") : memory.disk.open(path, mode)
+      }
+      const contents = yield* Effect.provideService(AnswerCache.contents("/answers"), Disk, disk)
+      assert.deepStrictEqual([contents.entries, contents.others], [1, ["pipe"]])
     }))
 
   it.effect("are its files, the oldest first, and what else lies there", () =>
@@ -169,8 +187,13 @@ describe("pruning", () => {
       const at = (time: string) => DateTime.toEpochMillis(DateTime.unsafeMake(time))
       put(memory, CacheSegment.temporaryName("a.answers", at("2026-03-09T01:00:00Z")), "half")
       put(memory, CacheSegment.temporaryName("b.answers", at("2026-03-08T23:00:00Z")), "half")
+      put(memory, "backup.1.tmp", "mine")
       yield* on(memory, AnswerCache.prune("/answers", { maxBytes: 0 }))
-      assert.deepStrictEqual(namesOf(memory).toSorted(), [`a.answers.${at("2026-03-09T01:00:00Z")}.tmp`, "notes.txt"])
+      assert.deepStrictEqual(namesOf(memory).toSorted(), [
+        `a.answers.${at("2026-03-09T01:00:00Z")}.tmp`,
+        "backup.1.tmp",
+        "notes.txt"
+      ])
     }))
 
   it.effect("removes nothing where there is nothing", () =>

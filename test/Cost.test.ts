@@ -69,6 +69,17 @@ describe("tokensOf", () => {
       { input: 412, cacheRead: 0, cacheWrite5m: 2_048, cacheWrite1h: 0, output: 1 }
     ],
     [
+      "Chat Completions by a proxy, which counts as Messages does beside it",
+      {
+        prompt_tokens: 1_000,
+        completion_tokens: 70,
+        prompt_tokens_details: { cached_tokens: 600 },
+        cache_read_input_tokens: 600,
+        cache_creation_input_tokens: 0
+      },
+      { input: 400, cacheRead: 600, cacheWrite5m: 0, cacheWrite1h: 0, output: 70 }
+    ],
+    [
       "nonsense",
       { prompt_tokens: -5, completion_tokens: "many", prompt_tokens_details: { cached_tokens: 7 } },
       { input: 0, cacheRead: 0, cacheWrite5m: 0, cacheWrite1h: 0, output: 0 }

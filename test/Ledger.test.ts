@@ -380,6 +380,25 @@ describe("the journal", () => {
       assert.include(yield* messageOf(inProcess(open)), "shard 0001 is cut into others that have not its rows.")
     }))
 
+  it.effect("knows the batches of a shard that were declined from the shards that it was cut into, too", () =>
+    Effect.gen(function*() {
+      const { inProcess } = onDisk()
+      const declined = { _tag: "BatchDeclined", shard: "0001", batch: "batch-1", tokenLimit: 900, detail: "" } as const
+      yield* inProcess(Effect.zipRight(create, appendAll([...life.slice(0, 8), declined])))
+      const whole = (yield* inProcess(open)).shards.get("0001")?.shard
+      if (whole === undefined) return assert.fail("there is no shard")
+      const shards = [
+        new Shard({ ...whole, id: "0002", rows: 1 }),
+        new Shard({ ...whole, id: "0003", rows: whole.rows - 1 })
+      ]
+      yield* inProcess(Effect.zipRight(open, appendAll([{ _tag: "ShardSplit", shard: "0001", shards }])))
+      const found = yield* inProcess(open)
+      assert.deepStrictEqual(
+        [...found.shards.values()].map(({ declined, shard }) => [shard.id, declined]),
+        [["0002", ["batch-1"]], ["0003", ["batch-1"]]]
+      )
+    }))
+
   it.effect("in which a byte of a text broke is named too, and not taken for one that another process has written to", () =>
     Effect.gen(function*() {
       const { inProcess, memory, read } = onDisk()

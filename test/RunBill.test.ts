@@ -147,4 +147,21 @@ describe("the bill of a run", () => {
     assert.deepInclude(billOf(...first, again("repair")), { missingRows: 3, rowsMayBeChargedTwice: 0 })
     assert.deepInclude(billOf(...first, again("retry")), { missingRows: 3, rowsMayBeChargedTwice: 3, unsentRows: 3 })
   })
+
+  it("does not count rows that are missing with the one that asked the same: they were never sent", () => {
+    const missing = (rows: number) => tally(rows, { succeeded: 0, missing: rows, retryable: rows })
+    const reusing = new Shard({ ...shard(2), rows: 5, mode: "reused" })
+    const bill = billOf(
+      built(shard(1)),
+      built(reusing),
+      end,
+      ...fetched(1),
+      normalised(1, missing(2), modelBill("alpha", dollar)),
+      ...fetched(2),
+      normalised(2, missing(5), modelBill("alpha", 0n)),
+      { _tag: "RunFinished", at, tally: missing(7) },
+      { _tag: "RetryBuilt", at, attempt: 2, reasons: ["retry"], shards: [shard(3, 2, 2)] }
+    )
+    assert.deepInclude(bill, { missingRows: 2, rowsMayBeChargedTwice: 2 })
+  })
 })

@@ -110,7 +110,8 @@ const tryFirst = Effect.fn(function*(
 })
 
 /** Asks before rows are asked again. */
-const confirmRetry = Effect.fn(function*({ directory, run, tally }: RunState, settings: RunConfig) {
+const confirmRetry = Effect.fn(function*(state: RunState, settings: RunConfig) {
+  const { directory, run, tally } = state
   const { confirm, say } = yield* Output
   // What is not finished is refused by the pipeline, which says so.
   if (tally === null) return
@@ -122,8 +123,9 @@ const confirmRetry = Effect.fn(function*({ directory, run, tally }: RunState, se
     )
   }
   if (yield* isSilent(settings)) return
-  const twice = tally.missing === 0 ? "" : ` ${Report.billedTwice(tally)}`
-  if (yield* confirm(`Ask ${run.provider} again for ${Report.count(tally.retryable, "row")}?${twice}`)) return
+  const question = `Ask ${run.provider} again for ${Report.count(tally.retryable, "row")}?`
+  const twice = Report.billedTwice(state)
+  if (yield* confirm(twice === undefined ? question : `${question} ${twice}`)) return
   yield* say("Nothing was sent.")
   return yield* new Ending({ code: exitCode.failed })
 })

@@ -5,9 +5,8 @@ import * as NodePath from "node:path"
 import * as Manifest from "../Manifest.js"
 import type { RunReport } from "../Pipeline.js"
 import * as RunDirectory from "../RunDirectory.js"
-import type { RunState, ShardState } from "../RunState.js"
+import { missingOfSent, type RunState, type ShardState } from "../RunState.js"
 import { reusedRows, type Shard } from "../Shard.js"
-import type { Tally } from "../Tally.js"
 
 /** A number as people read it. */
 export const number = (value: number): string => value.toLocaleString("en")
@@ -136,9 +135,13 @@ export const sendings = (shards: ReadonlyArray<ShardState>): string => {
   ].join(" and ")
 }
 
-/** What asking again for missing rows can cost. */
-export const billedTwice = ({ missing }: Tally): string =>
-  `${number(missing)} of them ${missing === 1 ? "was" : "were"} missing from the results, and may be charged twice.`
+/** What asking again for missing rows can cost; `undefined` where it cannot. */
+export const billedTwice = (state: RunState): string | undefined => {
+  const missing = missingOfSent(state)
+  return missing === 0
+    ? undefined
+    : `${number(missing)} of them ${missing === 1 ? "was" : "were"} missing from the results, and may be charged twice.`
+}
 
 const distinct = (values: ReadonlyArray<string>): string => {
   const names = [...new Set(values)]

@@ -109,6 +109,7 @@ const finished = (
   const took = Report.elapsed(DateTime.distance(state.startedAt, state.finishedAt ?? state.updatedAt))
   const withdrawn = Report.neverSent(state)
   const unsent = withdrawn.length
+  const twice = Report.billedTwice(state)
   const sent = Report.sendings([...state.shards.values()].filter((shard) => !withdrawn.includes(shard)))
   return [
     title(state, `finished, ${unsent === 0 ? sent : `${sent} and ${Report.number(unsent)} never sent,`} in ${took}`),
@@ -134,7 +135,7 @@ const finished = (
       ? []
       : [
         `Ask again for ${Report.count(tally.retryable, "row")}: ${Report.command("retry", directory)}`,
-        ...(tally.missing === 0 ? [] : [Report.billedTwice(tally)])
+        ...(twice === undefined ? [] : [twice])
       ])
   ]
 }

@@ -24,7 +24,7 @@ import { readFully } from "./ZipEntries.js"
 export const suffix = ".answers"
 
 /** How the names of those end that are being written; before it stands when that began, in milliseconds. */
-const unfinished = /\.(\d{1,15})\.tmp$/u
+const unfinished = /\.answers\.(\d{1,15})\.tmp$/u
 
 /** The name of a file while it is written. */
 export const temporaryName = (name: string, began: number): string => `${name}.${began}.tmp`

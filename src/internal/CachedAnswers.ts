@@ -97,6 +97,8 @@ const withoutTrouble = <A>(otherwise: A, work: () => A): A => {
 /** Does something with a file of a cache; gives `otherwise` when it is not there any more, or cannot be read. */
 export const reading = <A>(disk: Disk.Service, path: string, otherwise: A, work: (handle: Disk.Handle) => A): A =>
   withoutTrouble(otherwise, () => {
+    // To open a pipe is to wait for whoever writes into it.
+    if (disk.stat(path)?.kind !== "file") return otherwise
     const handle = disk.open(path, "read")
     try {
       return work(handle)

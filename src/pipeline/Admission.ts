@@ -8,7 +8,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { isAtProvider } from "../Batch.js"
+import { isAtProvider, isWithdrawn } from "../Batch.js"
 import * as Cost from "../Cost.js"
 import * as Disk from "../internal/Disk.js"
 import { Provider } from "../Provider.js"
@@ -16,7 +16,7 @@ import { BudgetReached, type DiskError, RunRejected } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
 import { queueName, type RunState, type ShardState } from "../RunState.js"
 import type { Shard } from "../Shard.js"
-import { Budget } from "./Budget.js"
+import { Budget, chargedFor } from "./Budget.js"
 import * as Forecast from "./Forecast.js"
 import { type Load, type Obstacle, Queue, type QueueLimits } from "./Queue.js"
 
@@ -37,15 +37,12 @@ export type Permission =
 const attention = Duration.minutes(1)
 
 /** Whether something of a shard may be with the provider, or be charged, though nobody knows how much. */
-const isUnderWay = ({ ended, snapshot, status }: ShardState): boolean =>
-  status !== "built" && status !== "normalized" && (ended === null || snapshot === null || isAtProvider(ended.snapshot))
+const isUnderWay = ({ ended, status }: ShardState): boolean =>
+  status !== "built" && status !== "normalized" && (ended === null || !isWithdrawn(ended.snapshot))
 
 /** Whether a shard takes up room in the provider's queue. */
 const isQueued = ({ ended, shard, snapshot, status }: ShardState): boolean =>
   shard.mode === "batch" && ended === null && (snapshot !== null || status === "uploaded" || status === "unanswered")
-
-/** What was charged for a shard, when it is known. */
-const chargedFor = ({ bill }: ShardState): bigint | null => bill === null || bill.unpriced > 0 ? null : bill.charged
 
 /** The admission of the shards of a run, from where the run stands. */
 export interface Admission {
@@ -98,15 +95,19 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
   /** Shards that may still make room, or leave money. */
   const moving = new Set<string>()
   const uncounted = new Set<string>()
+  const settled = new Set<string>()
+  /** Something of the run costs nobody knows what. */
+  let isPriceUnknown = false
   const turns = new Map<string, Effect.Semaphore>()
   const told = new Map<string, string>()
   let waiting = 0
   let change = yield* Deferred.make<void>()
 
-  const notify = Effect.gen(function*() {
+  // Nothing comes between: who waits for what was replaced unseen would not be woken.
+  const notify = Effect.flatMap(Deferred.make<void>(), (next) => {
     const before = change
-    change = yield* Deferred.make<void>()
-    yield* Deferred.succeed(before, undefined)
+    change = next
+    return Deferred.succeed(before, undefined)
   })
 
   const loadOf = (shard: Shard, tokens: number): Load => ({
@@ -118,8 +119,23 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
 
   const costOf = (shard: Shard) =>
     Effect.flatMap(forecast, ({ cost }) => cost([shard])).pipe(
-      Effect.map((range) => range?.high ?? 0n)
+      Effect.map((range) => {
+        if (range === null) isPriceUnknown = true
+        return range?.high ?? 0n
+      })
     )
+
+  /** Takes in what became of a shard, once: what it has cost, or at least that; and how long answers are. */
+  const settle = (state: ShardState, { learn }: Forecast.Forecast) => {
+    const { bill, shard, tally } = state
+    const charged = chargedFor(state)
+    if (charged !== null) budget.put(shard.id, charged)
+    else if (bill !== null) budget.atLeast(shard.id, bill.charged)
+    // Answers that do not say how many tokens they have would make the others seem to have none.
+    if (tally === null || bill === null || bill.unpriced > 0 || settled.has(shard.id)) return
+    settled.add(shard.id)
+    learn(shard, tally)
+  }
 
   const turnOf = (name: string): Effect.Semaphore => {
     const known = turns.get(name)
@@ -131,18 +147,19 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
 
   /** Counts the tokens of what was let in before anybody wanted to know them. */
   const countInside = Effect.fn(function*(name: string) {
+    if (uncounted.size === 0) return
     for (const id of queue.insideOf(name)) {
       const shard = shards.get(id)
-      if (shard === undefined || !uncounted.delete(id)) continue
+      if (shard === undefined || !uncounted.has(id)) continue
       const tokens = yield* Effect.flatMap(forecast, ({ tokens }) => tokens(shard))
-      // It may have ended while it was counted.
-      if (queue.insideOf(name).includes(id)) queue.enter(loadOf(shard, tokens))
+      // It may have ended while it was counted, or somebody else may have counted it.
+      if (uncounted.delete(id)) queue.count(id, tokens)
     }
   })
 
   for (const [name, limit] of run.tokenLimits) queue.learn(name, limit)
   for (const state of run.shards.values()) {
-    const { shard, snapshot, status, tally } = state
+    const { shard, snapshot, status } = state
     if (snapshot !== null && isAtProvider(snapshot)) queue.created(DateTime.toEpochMillis(snapshot.createdAt))
     if (isQueued(state)) {
       shards.set(shard.id, shard)
@@ -150,10 +167,9 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
       queue.enter(loadOf(shard, 0))
     }
     if (limits.maxCost === null || shard.mode === "reused") continue
-    if (status === "normalized") {
-      budget.put(shard.id, chargedFor(state) ?? (yield* costOf(shard)))
-      if (tally !== null) (yield* forecast).learn(shard, tally)
-    } else if (isUnderWay(state)) budget.put(shard.id, yield* costOf(shard))
+    const isNormalized = status === "normalized"
+    if (isNormalized ? chargedFor(state) === null : isUnderWay(state)) budget.put(shard.id, yield* costOf(shard))
+    if (isNormalized) settle(state, yield* forecast)
   }
 
   /** Why a shard has to wait, or its place: nothing comes between the look and the place. */
@@ -198,6 +214,8 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
         if (counts) yield* countInside(name)
         const cost = limits.maxCost === null ? 0n : yield* costOf(shard)
         const now = yield* Clock.currentTimeMillis
+        // A limit came to be known in the meantime: what was not counted must not go in as nothing.
+        if (!counts && shard.mode === "batch" && queue.countsTokens(name)) continue
         const obstacle = tryEnter(shard, tokens, cost, now)
         if (obstacle === undefined) {
           told.delete(name)
@@ -243,7 +261,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
       if (budget.limit === null || states.length === 0) return
       const { directory } = run
       const range = yield* Effect.flatMap(forecast, ({ cost }) => cost(states.map(({ shard }) => shard)))
-      if (range === null) {
+      if (range === null || isPriceUnknown) {
         return yield* new RunRejected({
           directory,
           problem: "there is a budget, and the price of a model is not known",
@@ -282,12 +300,15 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
       for (const state of states) if (isUnderWay(state)) moving.add(state.shard.id)
     },
     admit: (state, options) => isQueued(state) ? Effect.succeed({ _tag: "Send" }) : admit(state, options),
-    ended: ({ id }) => Effect.zipRight(Effect.sync(() => queue.leave(id)), notify),
+    ended: ({ id }) =>
+      Effect.suspend(() => {
+        queue.leave(id)
+        uncounted.delete(id)
+        return notify
+      }),
     declined: (shard, tokenLimit) =>
       Effect.gen(function*() {
         const name = queueName(shard.model)
-        queue.leave(shard.id)
-        uncounted.delete(shard.id)
         moving.delete(shard.id)
         budget.put(shard.id, 0n)
         // What is in was let in without being counted, when no limit was known. Uncounted, it counts as nothing.
@@ -295,7 +316,8 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
         const tokens = yield* Effect.flatMap(forecast, (forecast) => forecast.tokens(shard)).pipe(
           Effect.orElseSucceed(() => 0)
         )
-        queue.decline(name, tokens, tokenLimit, yield* Clock.currentTimeMillis)
+        uncounted.delete(shard.id)
+        queue.decline(loadOf(shard, tokens), tokenLimit, yield* Clock.currentTimeMillis)
         yield* notify
       }),
     over: (shard, state) =>
@@ -305,10 +327,8 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
           queue.leave(shard.id)
           budget.put(shard.id, 0n)
         } else if (state.tally !== null && limits.maxCost !== null && shard.mode !== "reused") {
-          const charged = chargedFor(state)
-          if (charged !== null) budget.put(shard.id, charged)
           const known = yield* Effect.option(forecast)
-          if (Option.isSome(known)) known.value.learn(shard, state.tally)
+          if (Option.isSome(known)) settle(state, known.value)
         }
         yield* notify
       })

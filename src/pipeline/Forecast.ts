@@ -48,7 +48,8 @@ export const make = (models: Model.Service): Effect.Effect<Forecast, never, Disk
     })
 
     const withHistory = (shard: Shard, samples: ReadonlyArray<Estimate.Sample>): ReadonlyArray<Estimate.Sample> => {
-      const before = seen.get(shard.model)
+      // The answers of several models say nothing of each.
+      const before = shard.model === null ? undefined : seen.get(shard.model)
       if (before === undefined || before.answers === 0) return samples
       const history = { answers: before.answers, meanTokens: before.tokens / before.answers }
       return samples.map((sample) => ({ ...sample, history }))

@@ -54,6 +54,8 @@ const count = (value: number): string => value.toLocaleString("en")
 /** A provider declined a batch: what was in then may be all that fits. */
 interface Decline {
   readonly room: number
+  /** What did not fit besides; 0 when nobody knows. */
+  readonly tokens: number
   readonly until: number
 }
 
@@ -89,9 +91,15 @@ export class Queue {
     this.creations.push(at)
   }
 
-  /** A shard takes up room from now on; its tokens may be told again when they are counted later. */
+  /** A shard takes up room from now on. */
   enter(load: Load): void {
     this.inside.set(load.id, load)
+  }
+
+  /** So many tokens has a shard that was let in uncounted; one that is not in any more takes up no room. */
+  count(id: string, tokens: number): void {
+    const load = this.inside.get(id)
+    if (load !== undefined) this.inside.set(id, { ...load, tokens })
   }
 
   /** A shard takes up no room any more: its batch has ended. */
@@ -107,29 +115,31 @@ export class Queue {
     this.tokenLimits.set(name, limit)
   }
 
-  /** The provider had no room for so many tokens of a name besides those that are in. */
-  decline(name: string, tokens: number, limit: number | null, now: number): void {
+  /** The provider had no room for a shard besides those that are in: it takes up none. */
+  decline({ id, name, rows, tokens }: Load, limit: number | null, now: number): void {
+    this.inside.delete(id)
     if (limit !== null) this.learn(name, limit)
     const room = this.tokensOf(name)
-    // What is known now would have told.
-    if (room + tokens > (this.tokenLimit(name) ?? Number.POSITIVE_INFINITY)) return
+    const known = this.tokenLimit(name)
+    // What is known now would have told; but of what cannot be cut, and is alone, it tells nothing.
+    if (known !== undefined && room + tokens > known && (room > 0 || piecesOf(tokens, known, rows) > 1)) return
     if (room > 0) {
-      this.declines.set(name, { room, until: now + declineLasts })
+      this.declines.set(name, { room, tokens, until: now + declineLasts })
       return
     }
     // Nothing of ours is in: what fills it ends when it ends.
     const patience = this.patience.get(name) ?? firstPatience
     this.patience.set(name, Math.min(longestPatience, patience * 2))
-    this.declines.set(name, { room: 0, until: now + patience })
+    this.declines.set(name, { room: 0, tokens, until: now + patience })
   }
 
   /** Why a shard must not be sent now; `undefined` when it may. */
   obstacle(load: Load, now: number): Obstacle | undefined {
     const { maxConcurrentJobs, maxQueuedRequests } = this.limits
-    const inside = [...this.inside.values()]
-    if (maxConcurrentJobs !== undefined && inside.length >= maxConcurrentJobs) {
+    const inside = this.inside.size
+    if (maxConcurrentJobs !== undefined && inside >= maxConcurrentJobs) {
       return {
-        detail: `${count(inside.length)} batches are with the provider, and no more may be`,
+        detail: `${count(inside)} batches are with the provider, and no more may be`,
         until: null,
         pieces: 1
       }
@@ -138,7 +148,7 @@ export class Queue {
       ?? this.tooManyTokens(load, now)
       ?? (maxQueuedRequests === undefined ? undefined : tooMany({
         what: "requests",
-        used: inside.reduce((sum, { rows }) => sum + rows, 0),
+        used: this.rowsInside(),
         wanted: load.rows,
         limit: maxQueuedRequests,
         rows: load.rows
@@ -162,16 +172,25 @@ export class Queue {
     const decline = this.declines.get(name)
     if (decline !== undefined && now >= decline.until) this.declines.delete(name)
     else if (decline !== undefined && used + tokens > decline.room) {
-      // What is known to be too large is cut at once; for the rest nobody knows how much fits.
+      // What is known to be too large is cut at once; for the rest nobody knows how much fits. What a shard is cut by must
+      // not depend on how large it is: its pieces, which wait for the same end, would be cut again.
       const pieces = limit !== undefined
         ? piecesOf(tokens, limit, rows)
-        : decline.room === 0
+        : decline.room > 0
+        ? piecesOf(tokens, decline.room + decline.tokens, rows)
+        : decline.tokens > 0 && tokens >= decline.tokens
         ? Math.min(2, rows)
-        : piecesOf(tokens, decline.room, rows)
+        : 1
       const detail = `the provider's queue for ${name} is full`
       return { detail, until: decline.until, pieces }
     }
     return limit === undefined ? undefined : tooMany({ what: `tokens of ${name}`, used, wanted: tokens, limit, rows })
+  }
+
+  private rowsInside(): number {
+    let sum = 0
+    for (const { rows } of this.inside.values()) sum += rows
+    return sum
   }
 
   private tokensOf(name: string): number {

@@ -168,6 +168,13 @@ export const make = Effect.gen(function*() {
       yield* ledger.append(directory, { _tag: "CreateFailed", shard: shard.id, refused: false, detail })
       return yield* ledger.state(directory)
     }
+    if ([...run.shards.values()].some(({ declined }) => declined.includes(decision.batchId))) {
+      return yield* new RunRejected({
+        directory,
+        problem: `the provider's queue was too full for batch ${decision.batchId}, and nothing of it was begun`,
+        remedy: "Name another one."
+      })
+    }
     const owner = [...run.shards.values()].find(({ snapshot }) => snapshot?.id === decision.batchId)
     if (owner !== undefined) {
       return yield* new RunRejected({

@@ -9,6 +9,7 @@ import { AskAgainReason, type Finish, type RunState } from "../RunState.js"
 import type { Shard } from "../Shard.js"
 import type { Tally } from "../Tally.js"
 import * as AskAgain from "./AskAgain.js"
+import { chargedFor } from "./Budget.js"
 
 /** What the caller says of it this time; where it says nothing, the run's own description counts. */
 export interface Wishes {
@@ -66,5 +67,6 @@ export const costOf = (
   const rows = AskAgain.candidates(tally)
   const each = (reason: AskAgainReason): bigint => reason === "finish" ? bill.synchronous : bill.charged
   const needed = reasons.reduce((sum, reason) => sum + each(reason) * BigInt(rows[reason]) / BigInt(bill.priced), 0n)
-  return { spent: bill.charged, needed }
+  const spent = [...shards.values()].reduce((sum, state) => sum + (chargedFor(state) ?? state.bill?.charged ?? 0n), 0n)
+  return { spent, needed }
 }

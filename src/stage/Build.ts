@@ -149,7 +149,14 @@ const make = Effect.gen(function*() {
       ? undefined
       : yield* AnswerSchema.fromJson(answerSchema, { name: answerName, source: "the schema of answers" })
     const { cacheDirectory, dedupe } = options
-    const cache = cacheDirectory === undefined ? undefined : yield* CachedAnswers.make(cacheDirectory, provider.decode)
+    const cache = cacheDirectory === undefined
+      ? undefined
+      : yield* Effect.catchTag(CachedAnswers.make(cacheDirectory, provider.decode), "DiskError", (error) =>
+        // Of a run that has begun the cache is nobody's result: its rows are asked without it.
+        count === 1 ? Effect.fail(error) : Effect.map(Progress, ({ tell }) => {
+          tell({ _tag: "Notice", text: `the cache is left out: ${error.message}` })
+          return undefined
+        }))
     const builder = yield* Effect.acquireRelease(
       attempt(directory, () =>
         new ShardBuilder({

@@ -82,7 +82,14 @@ describe("Summary", () => {
       malformedLines: 8,
       tokens: { prompt: 10, completion: 2, cached: 4, reasoning: 0 }
     })
-    assert.deepStrictEqual(summary(finished(all)).split("\n"), [
+    const ended = finished(all)
+    const shards = new Map(
+      [...ended.state.shards].map(([id, shard]) => [
+        id,
+        { ...shard, tally: tally(400, { missing: id === "0001" ? 1 : 0 }), bill: Cost.ofModels([]) }
+      ])
+    )
+    assert.deepStrictEqual(summary({ ...ended, state: { ...ended.state, shards } }).split("\n"), [
       "openai, gpt-5-mini: finished, 2 batches in 3m 12s",
       "",
       "  rows               800",

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { BatchProblem, BatchSnapshot } from "llm-batch/Batch"
 import { Pipeline, type RunOptions } from "llm-batch/Pipeline"
 import { RequestDefaults } from "llm-batch/Request"
 import * as Source from "llm-batch/Source"
@@ -82,6 +83,31 @@ describe("the tokens that may be enqueued", () => {
       const report = yield* world.simulate(run(60))
       assert.strictEqual(report.tally?.succeeded, 60)
       assert.strictEqual(yield* world.simulate(world.test.rowsBilled), 60)
+    }))
+
+  it.effect("are found by halves when a decline tells no limit, and no shard is cut while it only waits", () =>
+    Effect.gen(function*() {
+      const untold = (snapshot: BatchSnapshot) =>
+        new BatchSnapshot({
+          ...snapshot,
+          problems: snapshot.problems.map((problem) => new BatchProblem({ ...problem, message: "The queue is full." }))
+        })
+      const world = yield* World.make({
+        script: busy(limit),
+        poll: { schedule: every },
+        wrap: (provider) => ({
+          ...provider,
+          retrieve: (id) => Effect.map(provider.retrieve(id), untold),
+          list: (after) =>
+            Effect.map(provider.list(after), ({ batches, ...page }) => ({ ...page, batches: batches.map(untold) }))
+        })
+      })
+      const report = yield* world.simulate(run(64))
+      assert.strictEqual(report.tally?.succeeded, 64)
+      // 64 and 32 rows do not fit, and 16 do.
+      const sizes = world.journal().flatMap((entry) => entry._tag === "ShardSplit" ? [entry["shards"]] : [])
+      assert.isAtMost(sizes.length, 10)
+      assert.strictEqual(yield* world.simulate(world.test.rowsBilled), 64)
     }))
 
   it.effect("are remembered by whoever resumes", () =>

@@ -100,6 +100,58 @@ describe("a budget", () => {
       assert.strictEqual(yield* made(world), 0)
     }))
 
+  it.effect("refuses to go on beside what was sent and has no known price", () =>
+    Effect.gen(function*() {
+      const world = yield* begun()
+      const both = Source.fromRows([{ prompt: "one", model: "unpriced" }, { prompt: "two", model: "priced" }])
+      const started = Effect.flatMap(Pipeline, (pipeline) =>
+        pipeline.run(both, {
+          defaults: defaults(1_000),
+          directory: World.directory,
+          maxConcurrentJobs: 1,
+          shardRows: 1,
+          steps: { from: "build", to: "submit" }
+        }))
+      yield* world.simulate(started)
+      assert.strictEqual(yield* made(world), 1)
+      const error = yield* Effect.flip(world.simulate(resume({ maxCost: 1 })))
+      assert.include(error.message, "there is a budget, and the price of a model is not known")
+    }))
+
+  it.effect("counts what was answered row by row before it is known what it has cost", () =>
+    Effect.gen(function*() {
+      const world = yield* begun()
+      const asked = Effect.map(
+        world.test.calls,
+        (calls) => calls.filter(({ operation }) => operation === "complete").length
+      )
+      // One row at the most that it is expected to cost, in the synchronous API.
+      const options = { maxCost: 0.015, steps: { from: "build", to: "fetch" } } as const
+      const first = yield* Effect.flip(world.simulate(run(3, { ...options, mode: "sync" })))
+      assert.deepStrictEqual([first._tag, yield* asked], ["BudgetReached", 1])
+      const second = yield* Effect.flip(world.inProcess(resume(options)))
+      assert.deepStrictEqual([second._tag, yield* asked], ["BudgetReached", 1])
+      const report = yield* world.inProcess(resume({}))
+      assert.strictEqual(report.tally?.succeeded, 3)
+    }))
+
+  it.effect("counts rows that are missing as if they had been answered: they may have been charged", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const world = yield* begun({
+        // Four rows cost two cents, and of two of them nothing is to be seen.
+        outcome: () => asked++ % 2 === 0 ? "succeeded" : "missing",
+        answer: () => "word ".repeat(1_000)
+      })
+      const report = yield* world.simulate(run(4, { shardRows: 4, maxCost: 0.024 }))
+      assert.strictEqual(report.tally?.missing, 2)
+      const error = yield* Effect.flip(world.simulate(
+        Effect.flatMap(Pipeline, (pipeline) => pipeline.retry(World.directory, { maxCost: 0.022 }))
+      ))
+      assert.strictEqual(error._tag, "BudgetReached")
+      assert.strictEqual(yield* made(world), 1)
+    }))
+
   it.effect("lets no round begin that could pass it, and the run is finished without", () =>
     Effect.gen(function*() {
       let asked = 0

@@ -61,7 +61,7 @@ describe("the room in a provider's queue", () => {
     const queue = new Queue({ maxEnqueuedTokens: 1_000 })
     queue.enter(load("0001", 400))
     queue.enter(load("0002", 200))
-    queue.decline("m", 100, null, 0)
+    queue.decline(load("0003", 100), null, 0)
     assert.strictEqual(queue.obstacle(load("0003", 50), 1)?.until, 900_000)
     queue.leave("0002")
     assert.isUndefined(queue.obstacle(load("0003", 50), 1))
@@ -73,7 +73,9 @@ describe("the room in a provider's queue", () => {
   it("is waited for longer and longer when others fill it, up to ten minutes", () => {
     const queue = new Queue({})
     const waits = [0, 0, 0, 0, 0].map(() => {
-      queue.decline("m", 50, null, 0)
+      // It was in until the provider told.
+      queue.enter(load("0001", 50, { rows: 1 }))
+      queue.decline(load("0001", 50, { rows: 1 }), null, 0)
       return queue.obstacle(load("0001", 50, { rows: 1 }), 0)?.until
     })
     assert.deepStrictEqual(waits, [60_000, 120_000, 240_000, 480_000, 600_000])
@@ -82,8 +84,38 @@ describe("the room in a provider's queue", () => {
   it("is not doubted after a decline that the limit explains", () => {
     const queue = new Queue({})
     queue.enter(load("0001", 400))
-    queue.decline("m", 700, 1_000, 0)
+    queue.decline(load("0002", 700), 1_000, 0)
     assert.isUndefined(queue.obstacle(load("0002", 600), 1))
+  })
+
+  it("is waited for by a single row that is larger than the limit, and was declined though it was alone", () => {
+    const queue = new Queue({})
+    queue.enter(load("0001", 11, { rows: 1 }))
+    queue.decline(load("0001", 11, { rows: 1 }), 10, 0)
+    assert.strictEqual(queue.obstacle(load("0001", 11, { rows: 1 }), 0)?.until, 60_000)
+    assert.isUndefined(queue.obstacle(load("0001", 11, { rows: 1 }), 60_000))
+  })
+
+  it("is unknown after a decline that tells no limit: what is as large is cut once, and its pieces wait", () => {
+    const alone = new Queue({})
+    alone.decline(load("0001", 1_000), null, 0)
+    const pieces = (queue: Queue, tokens: number) => queue.obstacle(load("0002", tokens), 1)?.pieces
+    assert.deepStrictEqual([1_000, 500, 250].map((tokens) => pieces(alone, tokens)), [2, 1, 1])
+    const beside = new Queue({})
+    beside.enter(load("0009", 10))
+    beside.decline(load("0001", 990), null, 0)
+    assert.deepStrictEqual([990, 50].map((tokens) => pieces(beside, tokens)), [20, 1])
+  })
+
+  it("is as large as what was let in uncounted, when that is counted while it is still in", () => {
+    const queue = new Queue({ maxEnqueuedTokens: 1_000 })
+    queue.enter(load("0001", 0))
+    queue.count("0001", 900)
+    queue.count("0002", 900)
+    assert.strictEqual(
+      queue.obstacle(load("0003", 101), 0)?.detail,
+      "900 of 1,000 tokens of m are with the provider"
+    )
   })
 
   it("is at most what the provider says, and what the user says", () => {

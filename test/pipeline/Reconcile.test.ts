@@ -162,4 +162,22 @@ describe("a batch that is to be taken up", () => {
         "the results of batch batch-2 are of other rows than those of shard 0001"
       )
     }))
+
+  it.effect("is refused when the provider's queue was too full for it", () =>
+    Effect.gen(function*() {
+      const world = yield* World.make({
+        script: { enqueuedTokens: 1, faults: { create: [Fault.None(), lost] } },
+        wrap: (provider) => ({ ...provider, find: () => Effect.fail(blind) })
+      })
+      const begun = Effect.flatMap(Pipeline, (pipeline) =>
+        pipeline.run(Source.fromRows([{ prompt: "two words" }]), {
+          defaults: new RequestDefaults({ model: "m" }),
+          directory: World.directory
+        }))
+      assert.strictEqual((yield* Effect.flip(world.simulate(begun)))._tag, "SubmitUnknown")
+      assert.strictEqual(
+        yield* messageOf(decide(world, Decision.Adopt({ batchId: "batch-1" }))),
+        "/runs/one: the provider's queue was too full for batch batch-1, and nothing of it was begun. Name another one."
+      )
+    }))
 })

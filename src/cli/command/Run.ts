@@ -78,8 +78,8 @@ const begin = Effect.fn(function*(settings: RunConfig, steps: Step.Steps, existi
   const program = Effect.gen(function*() {
     const pipeline = yield* Pipeline
     yield* checkEndpoint(entry, options)
-    // A missing key is found before any work is done; a dry run needs none.
-    if (Step.includes(steps, "submit")) yield* (yield* Submit).check("")
+    // A missing key is found before any work is done. A dry run needs none, nor may a run with a cache.
+    if (Step.includes(steps, "submit") && options.cacheDirectory === undefined) yield* (yield* Submit).check("")
     const { state } = yield* displayed(
       pipeline.run(source, { ...options, steps: { from: "build", to: "build" } }),
       json
