@@ -172,15 +172,10 @@ export class Queue {
     const decline = this.declines.get(name)
     if (decline !== undefined && now >= decline.until) this.declines.delete(name)
     else if (decline !== undefined && used + tokens > decline.room) {
-      // What is known to be too large is cut at once; for the rest nobody knows how much fits. What a shard is cut by must
-      // not depend on how large it is: its pieces, which wait for the same end, would be cut again.
-      const pieces = limit !== undefined
-        ? piecesOf(tokens, limit, rows)
-        : decline.room > 0
-        ? piecesOf(tokens, decline.room + decline.tokens, rows)
-        : decline.tokens > 0 && tokens >= decline.tokens
-        ? Math.min(2, rows)
-        : 1
+      // What is known to be too large is cut at once. Where no limit is told, only what was declined alone is known to be:
+      // it is halved, and what is smaller waits.
+      const isTooLarge = decline.room === 0 && decline.tokens > 0 && tokens >= decline.tokens
+      const pieces = limit !== undefined ? piecesOf(tokens, limit, rows) : isTooLarge ? Math.min(2, rows) : 1
       const detail = `the provider's queue for ${name} is full`
       return { detail, until: decline.until, pieces }
     }

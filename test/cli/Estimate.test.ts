@@ -77,6 +77,7 @@ describe("estimate", () => {
         synchronous: { low: "0.0209", high: "0.0509", atMost: "0.0509" },
         saving: { low: "0.01045", high: "0.02545" },
         unpriced: [],
+        reused: { cache: 0, input: 0 },
         warnings: []
       })
       assert.deepStrictEqual(modelsIn(models), [["round", 100]])

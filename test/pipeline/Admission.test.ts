@@ -58,8 +58,8 @@ describe("the tokens that may be enqueued", () => {
   it.effect("are filled and never passed, when they are told", () =>
     Effect.gen(function*() {
       const world = yield* World.make({ script: busy(limit), poll: { schedule: every } })
-      const report = yield* world.simulate(run(120, { maxEnqueuedTokens: limit }))
-      assert.strictEqual(report.tally?.succeeded, 120)
+      const report = yield* world.simulate(run(80, { maxEnqueuedTokens: limit }))
+      assert.strictEqual(report.tally?.succeeded, 80)
       assert.deepStrictEqual([...(yield* world.test.peakTokens)].map(([, peak]) => peak <= limit), [true])
       const batches = yield* world.simulate(world.test.batches)
       assert.isEmpty(batches.filter((batch) => enqueued(batch) === 0), "none is declined")
@@ -69,12 +69,12 @@ describe("the tokens that may be enqueued", () => {
   it.effect("are learned when a batch is declined, and filled then", () =>
     Effect.gen(function*() {
       const world = yield* World.make({ script: busy(limit), poll: { schedule: every } })
-      const report = yield* world.simulate(run(120))
-      assert.strictEqual(report.tally?.succeeded, 120)
+      const report = yield* world.simulate(run(80))
+      assert.strictEqual(report.tally?.succeeded, 80)
       const batches = yield* world.simulate(world.test.batches)
       assert.strictEqual(batches.filter((batch) => enqueued(batch) === 0).length, 1)
       assert.isAbove(meanFill(batches.slice(1), limit), 0.9)
-      assert.strictEqual(yield* world.simulate(world.test.rowsBilled), 120)
+      assert.strictEqual(yield* world.simulate(world.test.rowsBilled), 80)
     }))
 
   it.effect("are waited for when the provider counts more of them than we do", () =>

@@ -104,7 +104,7 @@ describe("the room in a provider's queue", () => {
     const beside = new Queue({})
     beside.enter(load("0009", 10))
     beside.decline(load("0001", 990), null, 0)
-    assert.deepStrictEqual([990, 50].map((tokens) => pieces(beside, tokens)), [20, 1])
+    assert.deepStrictEqual([990, 50].map((tokens) => pieces(beside, tokens)), [1, 1])
   })
 
   it("is as large as what was let in uncounted, when that is counted while it is still in", () => {

@@ -193,7 +193,7 @@ describe("rows that ask the same", () => {
           assert.strictEqual((sent.get(body) ?? 0) * repeats, count, body)
         }
       }),
-    { fastCheck: { numRuns: 40 } }
+    { fastCheck: { numRuns: 25 } }
   )
 })
 
