@@ -27,6 +27,9 @@ const bench = (path: string, args: ReadonlyArray<string>) =>
     return Effect.sync(() => child.kill())
   })
 
+/** One row of each kind; the others measure other things in the same way. */
+const quickest = ["normalise", "build", "run", "upload", "help"]
+
 /** The first cell of each line of the table, without its head. */
 const works = (stdout: string) =>
   stdout.split("\n").filter((line) => line.startsWith("| ")).slice(1).map((line) => line.split("|")[1]?.trim())
@@ -36,21 +39,16 @@ it.scopedLive(
   () =>
     Effect.gen(function*() {
       const path = yield* folder
-      const { code, stderr, stdout } = yield* bench(path, ["--small"])
+      const { code, stderr, stdout } = yield* bench(path, ["--small", ...quickest.flatMap((name) => ["--only", name])])
       assert.strictEqual(code, 0, stderr)
       const expected = [
         /^normalise 2,000 rows, 2 MB of Responses bodies, to input order, one thread$/,
         /^normalise 2,000 rows, 2 MB of Responses bodies, to input order, \d+ workers$/,
-        /^normalise 2,000 rows, 2 MB of Chat Completions bodies, to input order, one thread$/,
-        /^normalise 2,000 rows, 2 MB of Chat Completions bodies, to input order, \d+ workers$/,
         /^build 2,000 rows/,
         /^run 2,000 rows against a replay server$/,
-        /^peak memory of a run of 2,000 rows$/,
         /^create at Anthropic, 4 MB and 16 MB$/,
         /^upload to OpenAI, 4 MB and 16 MB$/,
-        /^--help$/,
-        /^look at 10 batches in flight, ours the newest$/,
-        /^journal and syncs in a run of 5 shards of 20 rows$/
+        /^--help$/
       ]
       const found = works(stdout)
       assert.lengthOf(found, expected.length)

@@ -9,9 +9,7 @@ import { survive, undisturbed } from "./Crashes.js"
 const places = [
   { side: "before", share: 0, second: 6 },
   { side: "within", share: 0, second: 12 },
-  { side: "before", share: 0.2, second: 20 },
   { side: "after", share: 0.15, second: 30 },
-  { side: "after", share: 0.35, second: 3 },
   { side: "after", share: 0.6, second: 45 },
   { side: "within", share: 0.7, second: 60 },
   { side: "before", share: 0.9, second: 25 }

@@ -138,6 +138,6 @@ describe("DuplicateIds", () => {
         assert.includeMembers(lines, [found.firstLine, found.secondLine])
       }
     },
-    { fastCheck: { numRuns: 1_000 } }
+    { fastCheck: { numRuns: 500 } }
   )
 })
