@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as AnthropicScan from "./AnthropicScan.js"
@@ -104,16 +105,31 @@ type Fields = Pick<
   "provider" | "endpoint" | "betas" | "inputFileId" | "metadata" | "outputLifetime" | "spool" | "rows"
 >
 
+/**
+ * Does something once, for whoever asks first and all others. Not `Effect.cached`: when the call that asks first is given
+ * up by its client, that one remembers for good that it was interrupted.
+ */
+const once = <A>(work: Effect.Effect<A>): Effect.Effect<Effect.Effect<A>> =>
+  Effect.map(Deferred.make<A>(), (done) => {
+    let begun = false
+    const begin = Effect.suspend(() => {
+      if (begun) return Effect.void
+      begun = true
+      return Effect.forkDaemon(Effect.intoDeferred(work, done))
+    })
+    return Effect.zipRight(Effect.uninterruptible(begin), Deferred.await(done))
+  })
+
 const make = (state: State.State, caller: Caller, fields: Fields): Effect.Effect<State.StoredBatch> =>
   Effect.gen(function*() {
-    const settle = yield* Effect.cached(Effect.uninterruptible(Effect.suspend(() => {
+    const settle = yield* once(Effect.suspend(() => {
       const stop = stopOf(Standing.now(state, batch))
       return Effect.tap(ResultFile.settle(state.answers, batch, stop), (settled) =>
         Effect.sync(() => {
           batch.settled = settled
           if (batch.provider === "openai") addResultFiles(state, batch, settled)
         }))
-    })))
+    }))
     const order = state.batches.size + state.deleted.size
     const batch: State.StoredBatch = {
       ...fields,
