@@ -380,6 +380,25 @@ describe("emulator: faults of calls", () => {
       assert.deepStrictEqual((yield* emulator.books).calls["GET /v1/batches"], { trickle: 1 })
     }))
 
+  it.scopedLive("is answered though a caller gave up who came before, while the results were made", () =>
+    Effect.gen(function*() {
+      const abort = new AbortController()
+      let answers = 0
+      const emulator = yield* H.start({
+        answer: () => {
+          // Long after the call came, and long before the last row.
+          if (++answers === 500) abort.abort()
+          return undefined
+        }
+      })
+      const { id } = yield* H.submitMessages(emulator, H.messages(5_000))
+      yield* emulator.advance("2 hours")
+      const look = (signal?: AbortSignal) => emulator.anthropic.messages.batches.retrieve(id, {}, { signal })
+      yield* H.failure(() => look(abort.signal))
+      const batch = yield* H.call(() => look())
+      assert.deepStrictEqual([batch.processing_status, batch.request_counts.succeeded], ["ended", 5_000])
+    }))
+
   it.scopedLive("hangs until the caller gives up, or the emulator ends", () =>
     Effect.gen(function*() {
       const emulator = yield* H.start(calls({ kind: "hang" }))
