@@ -104,6 +104,9 @@ export interface Hooks {
   readonly trace: (text: string) => void
 }
 
+/** How long a process may take to write down what it was told, in milliseconds. */
+const moment = 1_000
+
 const name = "test"
 
 const minute = 60_000
@@ -403,10 +406,13 @@ export class SimulatedProvider {
     return Either.right({ booked, snapshot: this.snapshotOf(booked, now) })
   }
 
-  /** A process that looks at batches goes on from all that it was told before. */
+  /**
+   * A process that looks at batches goes on from all that it was told before; but for what came a moment ago, while
+   * another shard's batch was looked at: that is being written down.
+   */
   private relyOnTold(process: Process): void {
     for (const booked of this.books) {
-      if (booked.told?.process === process && booked.told.at < this.machine.now) booked.isReliedOn = true
+      if (booked.told?.process === process && booked.told.at < this.machine.now - moment) booked.isReliedOn = true
     }
   }
 
