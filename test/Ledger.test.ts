@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -429,6 +430,26 @@ describe("the journal", () => {
       assert.include(error.message, "Name another one with --run-dir.")
       const opening = Effect.flatMap(Ledger.Ledger, (ledger) => ledger.open(below))
       assert.include(yield* messageOf(inProcess(opening)), `${below}: there is no run here`)
+    }))
+
+  it.effect("has its name on disk before any other file of the run is there, whatever a crash keeps of the others", () =>
+    Effect.gen(function*() {
+      const names = (memory: MemoryDisk.MemoryDisk) =>
+        [...memory.files().keys()].filter((path) => path.startsWith(directory))
+      let others = 0
+      for (let count = 1;; count++) {
+        const { inProcess, memory } = onDisk()
+        memory.failOnce({ count, code: "crash" })
+        const ended = yield* Effect.exit(inProcess(create))
+        const before = names(memory)
+        memory.crash()
+        if (before.some((path) => path !== journalPath)) {
+          others++
+          assert.include(names(memory), journalPath, `operation ${count}: ${before.join(" ")}`)
+        }
+        if (Exit.isSuccess(ended)) break
+      }
+      assert.isAbove(others, 0)
     }))
 
   it.effect("of nothing is a run that never began", () =>

@@ -267,11 +267,12 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     const held = yield* keep(directory, { fold: new Fold(directory), wholeBytes: 0 })
     // A crash may have left the beginning of a first entry: no run began by it.
     held.torn = Buffer.alloc(0)
-    yield* append(directory, { _tag: "RunStarted", run })
+    // The journal's name comes first: a directory that held other names only, such as the manifest's, would be no run's.
     yield* Disk.attempt("make durable", directory, () => {
       for (const changed of [directory, ...parents]) disk.syncDirectory(changed)
       syncAbove(disk, parents.at(-1) ?? directory)
     })
+    yield* append(directory, { _tag: "RunStarted", run })
     return yield* stateOf(directory, held.fold)
   })
 
