@@ -29,7 +29,7 @@ export const survey = (plan: Plan): Survey => {
 
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index + 1)
 
-const disk = (operation: number, how: "kill" | "power", after: boolean): Death => ({
+const disk = (operation: number, how: "kill" | "power" | "messy power", after: boolean): Death => ({
   _tag: "Disk",
   operation,
   how,
@@ -105,18 +105,20 @@ export const syncSites = ({ operations }: Survey): ReadonlyMap<string, number> =
 
 /**
  * What is noticed when a sync is left out of the code: the power is cut at the end, and before each operation, at most so
- * many of them, from where the sync would be. `undefined` when nothing is.
+ * many of them, from where the sync would be; `how` says whether the disk then keeps some of what was not synced, as the
+ * plan's dice have it. `undefined` when nothing is.
  */
 export const noticesWithout = (
   { ending, plan }: Survey,
   site: string,
   from: number,
-  most = Number.POSITIVE_INFINITY
+  most = Number.POSITIVE_INFINITY,
+  how: "power" | "messy power" = "power"
 ): string | undefined => {
   const skips = [site]
   const points = numbers(ending.operationsOfFirst).slice(from - 1, from - 1 + most).map((operation): Point => ({
     name: `power cut before operation ${operation}`,
-    mishap: { skips, death: disk(operation, "power", false) }
+    mishap: { skips, death: disk(operation, how, false) }
   }))
   for (const point of [{ name: "power cut at the end", mishap: { skips } }, ...points]) {
     const problem = problemAt(plan, point)

@@ -429,7 +429,7 @@ class Simulation {
         case "SubmitUnknown":
           return this.settle(value.shard, value.detail.includes("cannot be looked through"))
         case "RunRejected":
-          return this.startOver(value.message)
+          return this.neverBegan(value.message)
         default:
           return false
       }
@@ -453,12 +453,10 @@ class Simulation {
     return machine.run(() => !process.isAlive)
   }
 
-  /** A run that was never begun is begun again. */
-  private startOver(message: string): boolean {
+  /** A run that was never begun is begun again, in the directory as it is. */
+  private neverBegan(message: string): boolean {
     if (Checks.isBuilt(this.computer) || this.provider.books.length > 0) return false
-    if (!/its journal is empty|holds no run|there is no run here/u.test(message)) return false
-    this.computer.memory.disk.remove(directory)
-    return true
+    return /its journal is empty|there is no run here/u.test(message)
   }
 }
 

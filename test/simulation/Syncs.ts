@@ -8,6 +8,7 @@ import { small } from "./Scenarios.js"
 interface Sync {
   readonly site: string
   readonly plan: keyof typeof small
+  readonly how: "power" | "messy power"
   /** What is noticed without it; `null` for one that can be left out: then nothing may be noticed. */
   readonly notice: RegExp | null
 }
@@ -17,8 +18,8 @@ const told = /was told, and the power took it/u
 
 /** When the run is taken through by a process a step, and the power cut after each. */
 const betweenSteps: ReadonlyArray<readonly [site: string, notice: RegExp]> = [
-  ["syncDirectory .. after rename manifest.json", told],
-  ["syncDirectory ../.. after rename manifest.json", told],
+  ["syncDirectory .. after open journal.jsonl", told],
+  ["syncDirectory ../.. after open journal.jsonl", told],
   ["sync manifest.json.tmp", /the manifest is no object/u],
   ["sync config.yaml.tmp", /config\.yaml is empty/u],
   ["sync batch_inputs/test/N.jsonl", /ShardChanged/u],
@@ -52,6 +53,11 @@ const inTheMidst: ReadonlyArray<readonly [site: string, notice: RegExp]> = [
   ["syncDirectory parts after rename parts/N.jsonl", /DiskError.*parts\/0001\.jsonl/u]
 ]
 
+/** When the power is cut soon after, and the disk keeps some of what was not synced and forgets the rest. */
+const outOfOrder: ReadonlyArray<readonly [site: string, notice: RegExp]> = [
+  ["syncDirectory . after open journal.jsonl", /holds no run/u]
+]
+
 /**
  * Those that can be left out: whoever takes the run up without what they keep comes to the same again, and nothing outside
  * of the run relies on it before a later sync of the same file or directory. They stay since `append` and `replaceFile`
@@ -70,9 +76,10 @@ const spare: ReadonlyArray<readonly [site: string, plan: keyof typeof small]> = 
 ]
 
 export const all: ReadonlyArray<Sync> = [
-  ...betweenSteps.map(([site, notice]): Sync => ({ site, notice, plan: "stepwise" })),
-  ...inTheMidst.map(([site, notice]): Sync => ({ site, notice, plan: "whole" })),
-  ...spare.map(([site, plan]): Sync => ({ site, notice: null, plan }))
+  ...betweenSteps.map(([site, notice]): Sync => ({ site, notice, plan: "stepwise", how: "power" })),
+  ...inTheMidst.map(([site, notice]): Sync => ({ site, notice, plan: "whole", how: "power" })),
+  ...outOfOrder.map(([site, notice]): Sync => ({ site, notice, plan: "whole", how: "messy power" })),
+  ...spare.map(([site, plan]): Sync => ({ site, notice: null, plan, how: "power" }))
 ]
 
 /**
@@ -81,15 +88,25 @@ export const all: ReadonlyArray<Sync> = [
  */
 const window = { missed: 60, spare: 25 }
 
-const notices = ({ notice, plan, site }: Sync): string | undefined => {
+/** How many ways are tried in which a disk may keep some of what was not synced. */
+const waysOfKeeping = 10
+
+const notices = ({ how, notice, plan, site }: Sync): string | undefined => {
   if (plan === "stepwise") {
     return Points.problemAt(small.stepwise, { name: "power cut after each step", mishap: { skips: [site] } })
   }
   const survey = Points.survey(small[plan])
   const from = Points.syncSites(survey).get(site)
-  return from === undefined
-    ? "a run makes no such sync"
-    : Points.noticesWithout(survey, site, from, notice === null ? window.spare : window.missed)
+  if (from === undefined) return "a run makes no such sync"
+  const plans = how === "power"
+    ? [survey.plan]
+    : Array.from({ length: waysOfKeeping }, (_, way) => ({ ...survey.plan, seed: way + 1 }))
+  for (const one of plans) {
+    const most = notice === null ? window.spare : window.missed
+    const noticed = Points.noticesWithout({ ...survey, plan: one }, site, from, most, how)
+    if (noticed !== undefined) return noticed
+  }
+  return undefined
 }
 
 /** What is wrong with what is said of a sync; `undefined` when it is right. */
