@@ -65,6 +65,8 @@ export interface Admission {
   ) => Effect.Effect<Permission, E | BudgetReached | RunRejected | DiskError>
   /** The batch of a shard has ended. */
   readonly ended: (shard: Shard) => Effect.Effect<void>
+  /** Whether a shard has more tokens than the provider's queue takes, and cannot be cut: it would be declined for good. */
+  readonly neverFits: (shard: Shard, tokenLimit: number) => Effect.Effect<boolean>
   /** The provider's queue had no room for the batch of a shard. */
   readonly declined: (shard: Shard, tokenLimit: number | null) => Effect.Effect<void>
   /** This process does no more for a shard; so it stands. `undefined` for one that was cut. */
@@ -117,6 +119,9 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
     tokens
   })
 
+  const tokensOf = (shard: Shard) =>
+    Effect.map(Effect.flatMap(forecast, ({ tokens }) => tokens(shard)), ({ high }) => high)
+
   const costOf = (shard: Shard) =>
     Effect.flatMap(forecast, ({ cost }) => cost([shard])).pipe(
       Effect.map((range) => {
@@ -151,7 +156,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
     for (const id of queue.insideOf(name)) {
       const shard = shards.get(id)
       if (shard === undefined || !uncounted.has(id)) continue
-      const tokens = yield* Effect.flatMap(forecast, ({ tokens }) => tokens(shard))
+      const tokens = yield* tokensOf(shard)
       // It may have ended while it was counted, or somebody else may have counted it.
       if (uncounted.delete(id)) queue.count(id, tokens)
     }
@@ -210,7 +215,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
         // Whatever changes from here on is noticed.
         const next = change
         const counts = shard.mode === "batch" && queue.countsTokens(name)
-        const tokens = counts ? yield* Effect.flatMap(forecast, (forecast) => forecast.tokens(shard)) : 0
+        const tokens = counts ? yield* tokensOf(shard) : 0
         if (counts) yield* countInside(name)
         const cost = limits.maxCost === null ? 0n : yield* costOf(shard)
         const now = yield* Clock.currentTimeMillis
@@ -306,6 +311,12 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
         uncounted.delete(id)
         return notify
       }),
+    neverFits: (shard, tokenLimit) =>
+      shard.rows > 1 ? Effect.succeed(false) : Effect.flatMap(forecast, ({ tokens }) => tokens(shard)).pipe(
+        Effect.map(({ low }) => low > tokenLimit),
+        // What cannot be counted may fit.
+        Effect.orElseSucceed(() => false)
+      ),
     declined: (shard, tokenLimit) =>
       Effect.gen(function*() {
         const name = queueName(shard.model)
@@ -313,9 +324,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
         budget.put(shard.id, 0n)
         // What is in was let in without being counted, when no limit was known. Uncounted, it counts as nothing.
         yield* Effect.ignore(countInside(name))
-        const tokens = yield* Effect.flatMap(forecast, (forecast) => forecast.tokens(shard)).pipe(
-          Effect.orElseSucceed(() => 0)
-        )
+        const tokens = yield* Effect.orElseSucceed(tokensOf(shard), () => 0)
         uncounted.delete(shard.id)
         queue.decline(loadOf(shard, tokens), tokenLimit, yield* Clock.currentTimeMillis)
         yield* notify

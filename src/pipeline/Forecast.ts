@@ -14,8 +14,8 @@ import * as TokenCount from "../TokenCount.js"
 
 /** The forecast of the shards of a run. */
 export interface Forecast {
-  /** The most tokens that the prompts of a shard are believed to have. */
-  readonly tokens: (shard: Shard) => Effect.Effect<number, DiskError>
+  /** How many tokens the prompts of a shard are believed to have: at least, and at most. */
+  readonly tokens: (shard: Shard) => Effect.Effect<TokenCount.TokenBand, DiskError>
   /** What shards will cost together, the way they are asked; `null` where a price is not known. */
   readonly cost: (shards: ReadonlyArray<Shard>) => Effect.Effect<Estimate.UsdRange | null, DiskError>
   /** Takes in what the answers to a shard had. */
@@ -62,8 +62,7 @@ export const make = (models: Model.Service): Effect.Effect<Forecast, never, Disk
       })
 
     return {
-      tokens: (shard) =>
-        Effect.map(samplesOf(shard), (samples) => TokenCount.sum(samples.map(({ input }) => input)).high),
+      tokens: (shard) => Effect.map(samplesOf(shard), (samples) => TokenCount.sum(samples.map(({ input }) => input))),
       cost: (shards) =>
         Effect.reduce(
           shards,

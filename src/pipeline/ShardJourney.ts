@@ -154,7 +154,7 @@ export const make = Effect.gen(function*() {
     )
   })
 
-  /** The end of a batch; nothing when the provider's queue was too full for it, and its shard is to be sent again. */
+  /** The end of a batch; nothing when the provider's queue had no room for it now, and its shard is to be sent again. */
   const awaitEnd = Effect.fn(function*(batch: Batch, { admission, deadline }: Options) {
     const { tell } = yield* Progress
     const { shard } = batch
@@ -170,7 +170,9 @@ export const make = Effect.gen(function*() {
       )
     )
     const decline = declineOf(ended.snapshot)
-    if (decline !== undefined) {
+    const comesAgain = decline !== undefined
+      && (decline.tokenLimit === null || !(yield* admission.neverFits(shard, decline.tokenLimit)))
+    if (comesAgain) {
       const { detail, tokenLimit } = decline
       yield* ledger.append(shard.directory, {
         _tag: "BatchDeclined",

@@ -120,4 +120,25 @@ describe("the tokens that may be enqueued", () => {
       const after = (yield* world.simulate(world.test.batches)).slice(before)
       assert.isEmpty(after.filter((batch) => enqueued(batch) === 0), "none is declined")
     }))
+
+  it.effect("are fewer than one row has: it ends as errored with what the provider said, and the others are answered", () =>
+    Effect.gen(function*() {
+      const long = "hello ".repeat(10 * limit)
+      const world = yield* World.make({
+        script: { ...busy(limit), tokensOf: ({ prompt }) => prompt === long ? 10 * limit : tokensOfRow },
+        poll: { schedule: every }
+      })
+      const report = yield* world.simulate(
+        Effect.flatMap(
+          Pipeline,
+          (pipeline) =>
+            pipeline.run(Source.fromRows([{ prompt: "hello" }, { prompt: long }, { prompt: "hello" }]), {
+              defaults: new RequestDefaults({ model }),
+              directory: World.directory
+            })
+        )
+      )
+      assert.deepStrictEqual([report.tally?.succeeded, report.tally?.errored], [2, 1])
+      assert.match(world.read("failures.jsonl"), /"code":"token_limit_exceeded".*Limit: 140 enqueued tokens/u)
+    }))
 })

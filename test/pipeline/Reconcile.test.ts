@@ -166,7 +166,8 @@ describe("a batch that is to be taken up", () => {
   it.effect("is refused when the provider's queue was too full for it", () =>
     Effect.gen(function*() {
       const world = yield* World.make({
-        script: { enqueuedTokens: 1, faults: { create: [Fault.None(), lost] } },
+        // It counts more tokens than we do.
+        script: { enqueuedTokens: 500, tokensOf: () => 501, faults: { create: [Fault.None(), lost] } },
         wrap: (provider) => ({ ...provider, find: () => Effect.fail(blind) })
       })
       const begun = Effect.flatMap(Pipeline, (pipeline) =>

@@ -4,7 +4,7 @@
 import type { RunOptions } from "llm-batch/Pipeline"
 import type { RowOutcome } from "llm-batch/TestProvider"
 import { Dice } from "./Dice.js"
-import type { Behaviour } from "./SimulatedProvider.js"
+import { type Behaviour, tokensOf } from "./SimulatedProvider.js"
 
 const minute = 60_000
 const hour = 60 * minute
@@ -186,9 +186,9 @@ const tokenLimitOf = (
   const isMixed = !oneModelPerBatch && rows.some(({ model }) => model !== undefined)
   // A shard that has to wait may be cut, and then other rows are in a batch together.
   if (isMixed || batchesHaveFates || !dice.happens(crowdedShare)) return null
-  const words = rows.map(({ prompt }) => prompt.trim().split(" ").length)
-  const all = words.reduce((sum, each) => sum + each, 0)
-  return tags ? dice.between(Math.max(1, ...words), Math.max(1, all)) : Math.max(1, all)
+  const tokens = rows.map(({ prompt }) => tokensOf(prompt))
+  const all = tokens.reduce((sum, each) => sum + each, 0)
+  return tags ? dice.between(Math.max(1, ...tokens), Math.max(1, all)) : Math.max(1, all)
 }
 
 /** The plan of a seed. */

@@ -45,6 +45,9 @@ export interface Fate {
   readonly lost: boolean
 }
 
+/** The tokens of a prompt in the queue: more than we believe that it has, so that what it takes is never given up by us. */
+export const tokensOf = (prompt: string): number => 10 * TestWire.words(prompt)
+
 /** How a provider behaves. */
 export interface Behaviour {
   /** Batches carry our tag: OpenAI's do, Anthropic's do not. */
@@ -142,7 +145,10 @@ export class SimulatedProvider {
     private readonly hooks: Hooks
   ) {
     this.faultsLeft = behaviour.faults
-    this.queue = new TestQueue({ enqueuedTokens: behaviour.tokenLimit ?? undefined })
+    this.queue = new TestQueue({
+      enqueuedTokens: behaviour.tokenLimit ?? undefined,
+      tokensOf: ({ prompt }) => tokensOf(prompt)
+    })
   }
 
   /** From now on nothing goes wrong any more. */
