@@ -218,7 +218,7 @@ export const make = Effect.gen(function*() {
   /** Asks for the rows of a shard one by one; those that have an answer from before are not asked again. */
   const askRows = Effect.fn(function*({ shard, status }: ShardState) {
     if (status === "built") yield* ledger.append(shard.directory, { _tag: "AskStarted", shard: shard.id })
-    const raw = yield* asking.withPermits(1)(ask(shard))
+    const raw = yield* ask(shard)
     const { batch, files, rows, shortBy } = raw
     yield* ledger.append(shard.directory, { _tag: "BatchEnded", batch })
     yield* ledger.append(shard.directory, {
@@ -357,13 +357,16 @@ export const make = Effect.gen(function*() {
       return Way.Raw({ raw: status === "built" ? yield* bring(yield* neverSent(shard), null) : yield* askRows(state) })
     }
     if (!Step.includes(steps, "submit")) return Way.Later()
-    if (status === "built") {
-      const isTooLate = CancelMark.isSet(shard.directory)
-      const permission = yield* admission.admit(state, { waits: true, isTooLate })
-      if (permission._tag === "TooLate") return Way.Raw({ raw: yield* bring(yield* neverSent(shard), null) })
-      if (permission._tag !== "Send") return Way.Later()
-    }
-    return Way.Raw({ raw: yield* askRows(state) })
+    return yield* asking.withPermits(1)(Effect.gen(function*() {
+      if (status === "built") {
+        const isTooLate = CancelMark.isSet(shard.directory)
+        // Not before it is its turn: by then it is known what those before it have cost.
+        const permission = yield* admission.admit(state, { waits: true, isTooLate })
+        if (permission._tag === "TooLate") return Way.Raw({ raw: yield* bring(yield* neverSent(shard), null) })
+        if (permission._tag !== "Send") return Way.Later()
+      }
+      return Way.Raw({ raw: yield* askRows(state) })
+    }))
   })
 
   /** The raw results of a shard whose rows are not sent. */
