@@ -9,7 +9,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Cost from "./Cost.js"
-import type { Model, Prices } from "./Model.js"
+import type { Model } from "./Model.js"
 import type { Limits } from "./Provider.js"
 import * as TokenCount from "./TokenCount.js"
 
@@ -87,6 +87,15 @@ export class Estimate extends Schema.Class<Estimate>("llm-batch/Estimate")({
 }) {}
 
 /**
+ * How prompts are cached: not at all; by the provider, as it likes; or since rows ask for it, for five minutes or for an
+ * hour.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Caching = "none" | "automatic" | "5m" | "1h"
+
+/**
  * Rows of one model, counted.
  *
  * @since 0.1.0
@@ -101,6 +110,8 @@ export interface Sample {
   /** Bytes of the largest row: whether any prompt can be a long one, of which all tokens may cost more. */
   readonly longestRow: number
   readonly input: TokenCount.TokenBand
+  /** Whether prompts may come from a cache, or go into one: the tokens of those may have prices of their own. */
+  readonly caching: Caching
   /** Rows that say how many tokens their answer may have, and the sum of what they say. */
   readonly cappedRows: number
   readonly cappedTokens: number
@@ -135,48 +146,57 @@ const outputOf = (sample: Sample): OutputRange => {
   const uncapped = rows - cappedRows
   const limit = model.maxOutput
   const atMost = uncapped === 0 ? cappedTokens : limit === null ? null : cappedTokens + uncapped * limit
-  const bound = (tokens: number) => Math.round(Math.min(cappedTokens, cappedRows * tokens) + uncapped * tokens)
+  const bound = (tokens: number) =>
+    Math.round(Math.min(cappedTokens, cappedRows * tokens) + uncapped * Math.min(tokens, limit ?? Infinity))
   return { low: bound(low), high: bound(high), atMost }
 }
 
-const tokens = (input: number, output: number): Cost.BillableTokens => ({
-  input,
-  cacheRead: 0,
-  cacheWrite5m: 0,
-  cacheWrite1h: 0,
-  output
-})
+type Rates = Pick<Cost.Tariff, keyof Cost.BillableTokens>
+type Kinds = ReadonlyArray<keyof Cost.BillableTokens>
 
-const costOf = (
-  input: number,
-  output: number,
-  isLong: boolean,
-  prices: Prices,
-  mode: "batch" | "synchronous"
-): bigint => {
-  const rates = isLong && prices.long !== null ? prices.long : prices
-  return Cost.of(tokens(input, output), { ...prices, ...rates, long: null }, mode)
+/** As what the tokens of a prompt can be charged. */
+const possibleKinds: Record<Caching, Kinds> = {
+  "none": ["input"],
+  "automatic": ["input", "cacheRead", "cacheWrite5m"],
+  "5m": ["input", "cacheRead", "cacheWrite5m"],
+  "1h": ["input", "cacheRead", "cacheWrite5m", "cacheWrite1h"]
 }
+
+/** And as what they are expected to be charged: few prompts are alike where nobody asks for a cache. */
+const expectedKinds: Record<Caching, Kinds> = { ...possibleKinds, automatic: ["input"] }
+
+const least = (amounts: ReadonlyArray<bigint>): bigint => amounts.reduce((a, b) => a < b ? a : b)
+const most = (amounts: ReadonlyArray<bigint>): bigint => amounts.reduce((a, b) => a > b ? a : b)
 
 /**
  * Prices of long prompts apply to what is expected where the average prompt is long, and to what the cost cannot pass
  * where any can be: a token is a byte at least.
  */
 const rangeOf = (
-  { input, longestRow, model, rows }: Sample,
+  { caching, input, longestRow, model, rows }: Sample,
   output: OutputRange,
   mode: "batch" | "synchronous"
 ): UsdRange | null => {
-  const { prices } = model
-  if (prices === null) return null
-  const above = prices.long?.above ?? Infinity
-  const isLong = (tokens: number) => rows > 0 && tokens / rows > above
+  if (model.prices === null) return null
+  const { long, ...short } = Cost.tariff(model.prices, mode)
+  const isLong = (tokens: number) => long !== null && rows > 0 && tokens / rows > long.above
+  const canBeLong = long !== null && (longestRow > long.above || isLong(input.high))
+  const expected = (tokens: number): Rates => long !== null && isLong(tokens) ? long : short
+  const possible: ReadonlyArray<Rates> = canBeLong ? [short, long] : [short]
+  const prompts = (rates: Rates, kinds: Kinds) => kinds.map((kind) => rates[kind])
+  const cost = (input: number, perInput: bigint, output: number, perOutput: bigint) =>
+    BigInt(input) * perInput + BigInt(output) * perOutput
+  const low = expected(input.low)
+  const high = expected(input.high)
   return {
-    low: costOf(input.low, output.low, isLong(input.low), prices, mode),
-    high: costOf(input.high, output.high, isLong(input.high), prices, mode),
-    atMost: output.atMost === null
-      ? null
-      : costOf(input.high, output.atMost, longestRow > above || isLong(input.high), prices, mode)
+    low: cost(input.low, least(prompts(low, expectedKinds[caching])), output.low, low.output),
+    high: cost(input.high, most(prompts(high, expectedKinds[caching])), output.high, high.output),
+    atMost: output.atMost === null ? null : cost(
+      input.high,
+      most(possible.flatMap((rates) => prompts(rates, possibleKinds[caching]))),
+      output.atMost,
+      most(possible.map((rates) => rates.output))
+    )
   }
 }
 

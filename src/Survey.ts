@@ -102,6 +102,7 @@ interface Group {
   cappedRows: number
   cappedTokens: number
   vectors: number
+  caching: Estimate.Caching
 }
 
 const isCount = (value: unknown): value is number =>
@@ -114,6 +115,20 @@ const capOf = (body: JsonObject, model: Model.Model): number | undefined => {
   const cap = said ?? (answers > 1 ? model.maxOutput : undefined)
   return isCount(cap) ? cap * answers : undefined
 }
+
+/**
+ * How the prompt of a wire row is cached. The rows that have `params` are Anthropic's, which caches what it is told to;
+ * others do it by themselves. A name within a text is none: its quotes are escaped.
+ */
+const cachingOf = (line: Buffer, row: JsonObject): Estimate.Caching =>
+  line.includes("\"cache_control\"")
+    ? line.includes("\"1h\"") ? "1h" : "5m"
+    : row.params === undefined
+    ? "automatic"
+    : "none"
+
+/** From the cheapest to the dearest: of rows that differ, the dearest counts for all. */
+const cachings: ReadonlyArray<Estimate.Caching> = ["none", "automatic", "5m", "1h"]
 
 /** Takes wire rows, one line each: plain synchronous code for the row path. */
 class Surveyor {
@@ -139,6 +154,8 @@ class Surveyor {
     group.bytes += bytes
     if (bytes > group.longestRow) group.longestRow = bytes
     if (endpoint === "/v1/embeddings") group.vectors++
+    const caching = cachingOf(line, row)
+    if (cachings.indexOf(caching) > cachings.indexOf(group.caching)) group.caching = caching
     const cap = capOf(body, group.model)
     if (cap !== undefined) {
       group.cappedRows++
@@ -169,7 +186,17 @@ class Surveyor {
     const counter = this.counters.get(kindOf(model)) ?? this.counters.get(unknownKind)
     if (counter === undefined) throw new Error(`There is no counter for ${model.name}`)
     const sampler = TokenCount.sampler(counter)
-    const group = { model, sampler, rows: 0, bytes: 0, longestRow: 0, cappedRows: 0, cappedTokens: 0, vectors: 0 }
+    const group: Group = {
+      model,
+      sampler,
+      rows: 0,
+      bytes: 0,
+      longestRow: 0,
+      cappedRows: 0,
+      cappedTokens: 0,
+      vectors: 0,
+      caching: "none"
+    }
     this.groups.set(model.name, group)
     return group
   }

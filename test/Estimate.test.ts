@@ -43,6 +43,7 @@ const sample = (fields: Partial<Estimate.Sample>): Estimate.Sample => ({
   bytes: 500_000,
   longestRow: 2_000,
   input: exactly(100_000),
+  caching: "none",
   cappedRows: 1_000,
   cappedTokens: 500_000,
   embeddings: false,
@@ -133,6 +134,31 @@ describe("make", () => {
       high: "0.2",
       atMost: "2"
     })
+  })
+
+  it("expects no longer answers than the model writes", () => {
+    const model = new Model.Model({ ...mini, maxOutput: 100 })
+    const { output } = Estimate.make([sample({ model, cappedRows: 0, cappedTokens: 0 })], { limits })
+    assert.deepStrictEqual(output, { low: 20_000, high: 100_000, atMost: 100_000 })
+  })
+
+  it("prices what goes into a cache and comes from it where rows ask for one, and as what it can be elsewhere", () => {
+    const prices = new Model.Prices({
+      input: 1,
+      output: 0,
+      cacheRead: 0.1,
+      cacheWrite5m: 1.25,
+      cacheWrite1h: 2,
+      long: null,
+      batchFactor: 0.5,
+      source: "test"
+    })
+    const model = new Model.Model({ ...mini, prices })
+    const cost = (caching: Estimate.Caching) => usd(Estimate.make([sample({ model, caching })], { limits }).synchronous)
+    assert.deepStrictEqual(cost("none"), { low: "0.1", high: "0.1", atMost: "0.1" })
+    assert.deepStrictEqual(cost("automatic"), { low: "0.1", high: "0.1", atMost: "0.125" })
+    assert.deepStrictEqual(cost("5m"), { low: "0.01", high: "0.125", atMost: "0.125" })
+    assert.deepStrictEqual(cost("1h"), { low: "0.01", high: "0.2", atMost: "0.2" })
   })
 
   it("serialises", () => {

@@ -123,6 +123,28 @@ describe("a survey of an input", () => {
     )
   }
 
+  it.effect("sees whether prompts are cached", () =>
+    Effect.gen(function*() {
+      const cached = (ttl: object) => ({ cache_control: { type: "ephemeral", ...ttl } })
+      const row = (part: object) => ({
+        messages: [{ role: "user", content: [{ type: "text", text: "hello", ...part }] }]
+      })
+      const cachings = (wrap: Wrap, model: string, ...parts: ReadonlyArray<object>) =>
+        Effect.map(
+          surveyed(
+            wrap,
+            Source.fromRows(parts.map(row)),
+            new BuildOptions({ defaults: new RequestDefaults({ model, maxTokens: 9 }) })
+          ),
+          ({ survey }) => survey.samples.map(({ caching }) => caching)
+        )
+      const claude = "claude-haiku-4-5"
+      assert.deepStrictEqual(yield* cachings(openAi, "gpt-5-mini", {}), ["automatic"])
+      assert.deepStrictEqual(yield* cachings(anthropic, claude, { text: "\"cache_control\" is a name" }), ["none"])
+      assert.deepStrictEqual(yield* cachings(anthropic, claude, {}, cached({}), {}), ["5m"])
+      assert.deepStrictEqual(yield* cachings(anthropic, claude, cached({ ttl: "1h" }), cached({ ttl: "5m" })), ["1h"])
+    }))
+
   it.effect("counts the tokens of what is sent", () =>
     Effect.gen(function*() {
       const rows = [{ prompt: "hello world" }, { prompt: "hello", max_tokens: 7 }]

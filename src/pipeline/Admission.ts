@@ -16,7 +16,7 @@ import { BudgetReached, type DiskError, RunRejected } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
 import { queueName, type RunState, type ShardState } from "../RunState.js"
 import type { Shard } from "../Shard.js"
-import { Budget, chargedFor } from "./Budget.js"
+import { Budget, type Commitment, isChargeKnown, nothing, sumAtMost } from "./Budget.js"
 import * as Forecast from "./Forecast.js"
 import { type Load, type Obstacle, Queue, type QueueLimits } from "./Queue.js"
 
@@ -43,6 +43,14 @@ const isUnderWay = ({ ended, status }: ShardState): boolean =>
 /** Whether a shard takes up room in the provider's queue. */
 const isQueued = ({ ended, shard, snapshot, status }: ShardState): boolean =>
   shard.mode === "batch" && ended === null && (snapshot !== null || status === "uploaded" || status === "unanswered")
+
+const cent = Cost.fromDollars(0.01)
+
+/** An amount that is told as a limit: never rounded down. */
+const upTo = (amount: bigint): string => {
+  const step = amount < 100n * cent ? cent / 100n : cent
+  return Cost.format((amount + step - 1n) / step * step)
+}
 
 /** The admission of the shards of a run, from where the run stands. */
 export interface Admission {
@@ -124,18 +132,16 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
 
   const costOf = (shard: Shard) =>
     Effect.flatMap(forecast, ({ cost }) => cost([shard])).pipe(
-      Effect.map((range) => {
+      Effect.map((range): Commitment => {
         if (range === null) isPriceUnknown = true
-        return range?.high ?? 0n
+        return range === null ? nothing : { expected: range.high, atMost: range.atMost }
       })
     )
 
   /** Takes in what became of a shard, once: what it has cost, or at least that; and how long answers are. */
   const settle = (state: ShardState, { learn }: Forecast.Forecast) => {
     const { bill, shard, tally } = state
-    const charged = chargedFor(state)
-    if (charged !== null) budget.put(shard.id, charged)
-    else if (bill !== null) budget.atLeast(shard.id, bill.charged)
+    budget.settle(state)
     // Answers that do not say how many tokens they have would make the others seem to have none.
     if (tally === null || bill === null || bill.unpriced > 0 || settled.has(shard.id)) return
     settled.add(shard.id)
@@ -173,16 +179,16 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
     }
     if (limits.maxCost === null || shard.mode === "reused") continue
     const isNormalized = status === "normalized"
-    if (isNormalized ? chargedFor(state) === null : isUnderWay(state)) budget.put(shard.id, yield* costOf(shard))
+    if (isNormalized ? !isChargeKnown(state) : isUnderWay(state)) budget.put(shard.id, yield* costOf(shard))
     if (isNormalized) settle(state, yield* forecast)
   }
 
   /** Why a shard has to wait, or its place: nothing comes between the look and the place. */
-  const tryEnter = (shard: Shard, tokens: number, cost: bigint, now: number): Obstacle | "money" | undefined => {
+  const tryEnter = (shard: Shard, tokens: number, cost: Commitment, now: number): Obstacle | "money" | undefined => {
     const load = loadOf(shard, tokens)
     const obstacle = shard.mode === "batch" ? queue.obstacle(load, now) : undefined
     if (obstacle !== undefined) return obstacle
-    if (!budget.allows(cost)) return "money"
+    if (!budget.allows(cost.expected)) return "money"
     if (shard.mode === "batch") {
       shards.set(shard.id, shard)
       if (!queue.countsTokens(load.name)) uncounted.add(shard.id)
@@ -217,7 +223,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
         const counts = shard.mode === "batch" && queue.countsTokens(name)
         const tokens = counts ? yield* tokensOf(shard) : 0
         if (counts) yield* countInside(name)
-        const cost = limits.maxCost === null ? 0n : yield* costOf(shard)
+        const cost = limits.maxCost === null ? nothing : yield* costOf(shard)
         const now = yield* Clock.currentTimeMillis
         // A limit came to be known in the meantime: what was not counted must not go in as nothing.
         if (!counts && shard.mode === "batch" && queue.countsTokens(name)) continue
@@ -233,7 +239,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
               directory: shard.directory,
               budget: budget.limit ?? 0n,
               committed: budget.total,
-              needed: cost
+              needed: cost.expected
             })
           }
           held(shard, "the budget may be used up by what is under way", null)
@@ -263,38 +269,36 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
 
   const checkBudget: Admission["checkBudget"] = (states) =>
     Effect.gen(function*() {
-      if (budget.limit === null || states.length === 0) return
+      const { limit } = budget
       const { directory } = run
+      const isUnderWayNow = [...run.shards.values()].some((state) => state.shard.mode !== "reused" && isUnderWay(state))
+      if (limit === null || (states.length === 0 && !isUnderWayNow)) return
       const range = yield* Effect.flatMap(forecast, ({ cost }) => cost(states.map(({ shard }) => shard)))
       if (range === null || isPriceUnknown) {
+        // What is under way is brought.
+        if (states.length === 0) return
         return yield* new RunRejected({
           directory,
           problem: "there is a budget, and the price of a model is not known",
           remedy: "Name its price in a file for --models-file, or send it without --max-cost."
         })
       }
-      if (!budget.allows(range.low)) {
-        return yield* new BudgetReached({
-          directory,
-          budget: budget.limit,
-          committed: budget.total,
-          needed: range.low
-        })
+      // What is under way is brought first: it may cost less than it could.
+      if (!isUnderWayNow && !budget.allows(range.low)) {
+        return yield* new BudgetReached({ directory, budget: limit, committed: budget.total, needed: range.low })
       }
       if (!budget.allows(range.high)) {
-        const most = Cost.format(budget.total + range.high)
-        const text =
-          `the run may cost up to ${most}: what could pass the budget of ${Cost.format(budget.limit)} is held `
-          + "back until it is known what the rest has cost"
+        const text = `the run may cost up to ${upTo(budget.total + range.high)}: what could pass the budget of `
+          + `${Cost.format(limit)} is held back until it is known what the rest has cost`
         tell({ _tag: "Notice", text })
       }
-      if (range.atMost === null || !budget.allows(range.atMost)) {
-        const text = range.atMost === null
-          ? "nothing limits the length of answers, so the budget can be passed by what single shards cost more than expected: "
-            + "--max-tokens limits it"
-          : `if every answer were as long as it may be, the run would cost ${
-            Cost.format(budget.total + range.atMost)
-          }: answers longer than expected can pass the budget`
+      const atMost = sumAtMost(budget.atMost, range.atMost)
+      if (atMost === null || atMost > limit) {
+        const text = atMost === null
+          ? "nothing limits the length of answers, so nothing limits by how much single shards can pass the budget: "
+            + "--max-tokens does"
+          : `if every answer were as long as it may be, the run would cost ${upTo(atMost)}: `
+            + `answers longer than expected can pass the budget by up to ${upTo(atMost - limit)}`
         tell({ _tag: "Notice", text })
       }
     })
@@ -321,7 +325,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
       Effect.gen(function*() {
         const name = queueName(shard.model)
         moving.delete(shard.id)
-        budget.put(shard.id, 0n)
+        budget.free(shard.id)
         // What is in was let in without being counted, when no limit was known. Uncounted, it counts as nothing.
         yield* Effect.ignore(countInside(name))
         const tokens = yield* Effect.orElseSucceed(tokensOf(shard), () => 0)
@@ -334,7 +338,7 @@ export const make = Effect.fn("Pipeline.admission")(function*(run: RunState, lim
         moving.delete(shard.id)
         if (state === undefined || state.status === "built") {
           queue.leave(shard.id)
-          budget.put(shard.id, 0n)
+          budget.free(shard.id)
         } else if (state.tally !== null && limits.maxCost !== null && shard.mode !== "reused") {
           const known = yield* Effect.option(forecast)
           if (Option.isSome(known)) settle(state, known.value)

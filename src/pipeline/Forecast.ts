@@ -11,6 +11,7 @@ import type { Shard } from "../Shard.js"
 import * as Survey from "../Survey.js"
 import type { Tally } from "../Tally.js"
 import * as TokenCount from "../TokenCount.js"
+import { sumAtMost } from "./Budget.js"
 
 /** The forecast of the shards of a run. */
 export interface Forecast {
@@ -72,7 +73,7 @@ export const make = (models: Model.Service): Effect.Effect<Forecast, never, Disk
               sum === null || cost === null ? null : {
                 low: sum.low + cost.low,
                 high: sum.high + cost.high,
-                atMost: sum.atMost === null || cost.atMost === null ? null : sum.atMost + cost.atMost
+                atMost: sumAtMost(sum.atMost, cost.atMost)
               })
         ),
       learn: ({ model }, { invalid, succeeded, tokens }) => {
