@@ -20,10 +20,12 @@ export interface BookPrice extends BookRates {
 }
 
 /** What was done for a row: in this order `input`, `cacheRead`, `cacheWrite5m`, `cacheWrite1h`, `output`. */
-type Tokens = readonly [number, number, number, number, number]
+export type Tokens = readonly [number, number, number, number, number]
 
 /** One request that is charged. */
 export interface Charge {
+  /** The file that its line is in, or the call that it answers. */
+  readonly file: string
   readonly row: number
   readonly model: string
   /** `undefined` where the answer does not tell. */
@@ -45,6 +47,8 @@ export interface BookPlan {
   readonly modelOf: (row: number) => string
   /** Whether rows may be answered by another model than the one that they ask for. */
   readonly swaps: boolean
+  /** What is done for a request with this body, which is answered in this form. */
+  readonly uses: (form: Form, on: Dice, body: unknown) => Tokens
 }
 
 /** Numbers that depend on nothing but the seed and on what they are for. */
@@ -60,7 +64,11 @@ const dice = (seed: number, ...what: ReadonlyArray<string | number>) => {
   return { next, pick: <A>(all: readonly [A, ...ReadonlyArray<A>]): A => all[next(all.length)] ?? all[0] }
 }
 
-type Dice = ReturnType<typeof dice>
+/** Throws of dice. */
+export type Dice = ReturnType<typeof dice>
+
+/** The body of an answer. */
+export type Form = "chat" | "responses" | "embeddings" | "messages"
 
 const amountOf = ([input, read, write5m, write1h, output]: Tokens, price: BookPrice, divisor: number): bigint => {
   const isLong = price.long !== null && input + read + write5m + write1h > price.long.above
@@ -75,28 +83,23 @@ const amountOf = ([input, read, write5m, write1h, output]: Tokens, price: BookPr
   return parts.reduce((sum, [tokens, rate]) => sum + BigInt(tokens) * BigInt(rate / divisor), 0n)
 }
 
-/** The wire form of an answer. */
-interface Written {
-  readonly usage: "chat" | "responses" | "embeddings" | "messages"
-  readonly tokens: Tokens
-}
-
-const write = (kind: Written["usage"], on: Dice): Written => {
+/** Whatever an answer of a form can say that it has used. */
+export const anyTokens = (form: Form, on: Dice): Tokens => {
   const some = () => on.pick([0, on.next(5_000), on.next(500_000)])
-  switch (kind) {
+  switch (form) {
     case "chat":
-      return { usage: kind, tokens: [some(), some(), 0, 0, some()] }
+      return [some(), some(), 0, 0, some()]
     case "responses":
-      return { usage: kind, tokens: [some(), some(), some(), 0, some()] }
+      return [some(), some(), some(), 0, some()]
     case "embeddings":
-      return { usage: kind, tokens: [some(), 0, 0, 0, 0] }
+      return [some(), 0, 0, 0, 0]
     case "messages":
-      return { usage: kind, tokens: [some(), some(), some(), some(), some()] }
+      return [some(), some(), some(), some(), some()]
   }
 }
 
-const usageOf = ({ tokens: [input, read, write5m, write1h, output], usage }: Written): object => {
-  switch (usage) {
+const usageOf = (form: Form, [input, read, write5m, write1h, output]: Tokens): object => {
+  switch (form) {
     case "chat":
       return {
         prompt_tokens: input + read,
@@ -129,8 +132,8 @@ const usageOf = ({ tokens: [input, read, write5m, write1h, output], usage }: Wri
 
 type Manner = "good" | "bad" | "refused" | "cut"
 
-const openAiBody = (usage: Written["usage"], model: string, manner: Manner): object => {
-  switch (usage) {
+const openAiBody = (form: Form, model: string, manner: Manner): object => {
+  switch (form) {
     case "embeddings":
       return { object: "list", model, data: [{ object: "embedding", index: 0, embedding: [0.5] }] }
     case "responses": {
@@ -190,10 +193,14 @@ const messageLine = (id: string, model: string, manner: Manner, usage: object): 
     }
   })
 
+const rowOf = (id: string): number => Number(id.slice(id.lastIndexOf("-") + 1))
+
 /** A provider that writes down what it charges. */
 export class BillingBooks {
   /** By the file or call and the row: a line that is given twice is charged once. */
   private readonly entries = new Map<string, Charge>()
+  /** What was charged, and no line tells. */
+  private readonly untold = new Map<string, bigint>()
 
   constructor(private readonly plan: BookPlan) {}
 
@@ -201,23 +208,47 @@ export class BillingBooks {
     return [...this.entries.values()]
   }
 
-  /** The lines of a row in a file of results, or the answer to a call of its own. The same ones however often asked for. */
-  lines(file: string, id: string, mode: "batch" | "sync"): ReadonlyArray<string> {
-    const row = Number(id.slice(id.lastIndexOf("-") + 1))
+  /** Everything that was charged, whether a line tells of it or not. */
+  get charged(): bigint {
+    const told = this.charges.reduce((sum, { charged }) => sum + (charged ?? 0n), 0n)
+    return [...this.untold.values()].reduce((sum, amount) => sum + amount, told)
+  }
+
+  /**
+   * The lines of a row in a file of results, or the answer to a call of its own. The same ones however often asked for.
+   */
+  lines(file: string, id: string, mode: "batch" | "sync", body: unknown): ReadonlyArray<string> {
+    const row = rowOf(id)
     const on = dice(this.plan.seed, file, row)
     const chance = on.next(20)
     const alone = mode === "sync"
     if (chance === 0) return [this.failure(id)]
-    if (chance === 1 && !alone) return []
-    if (chance === 2 && !alone) return [`{"custom_id":"${id}","response":`]
-    if (chance === 3 && this.plan.format === "openai") return [this.chargedFailure(file, row, id, mode, on)]
-    const answer = this.answer(file, row, id, mode, on)
+    if (chance < 3 && !alone) {
+      if (on.next(2) === 0) this.lose(file, id, mode, body)
+      return chance === 1 ? [] : [`{"custom_id":"${id}","response":`]
+    }
+    if (chance === 3 && this.plan.format === "openai") return [this.chargedFailure(file, id, mode, on, body)]
+    const answer = this.answer(file, id, mode, on, body)
     if (alone) return [answer]
     if (chance === 4) return [answer, answer]
     if (chance === 5) return [this.failure(id), answer]
     // Two answers of which one is charged: the first is as good as the other.
-    if (chance === 6) return [answer, this.written(id, "another", on).line]
+    if (chance === 6) return [answer, this.written(id, "another", on, body).line]
     return [answer]
+  }
+
+  /** An answer is charged, and nobody gets it. */
+  lose(file: string, id: string, mode: "batch" | "sync", body: unknown): void {
+    const row = rowOf(id)
+    const on = dice(this.plan.seed, file, row, "lost")
+    const model = this.plan.modelOf(row)
+    this.note(
+      file,
+      row,
+      model,
+      this.plan.uses(this.plan.format === "anthropic" ? "messages" : "responses", on, body),
+      mode
+    )
   }
 
   /** The line of a row that nobody came to: it is not charged. */
@@ -238,10 +269,10 @@ export class BillingBooks {
   }
 
   /** A response that failed half-way: OpenAI charges for what it read and wrote. */
-  private chargedFailure(file: string, row: number, id: string, mode: "batch" | "sync", on: Dice): string {
-    const model = this.answering(row, on)
-    const written = write("responses", on)
-    this.note(file, row, model, written.tokens, mode)
+  private chargedFailure(file: string, id: string, mode: "batch" | "sync", on: Dice, body: unknown): string {
+    const model = this.answering(rowOf(id), on)
+    const tokens = this.plan.uses("responses", on, body)
+    this.charge(file, rowOf(id), model, tokens, true, mode)
     return openAiLine(id, {
       id: "resp_1",
       object: "response",
@@ -249,28 +280,28 @@ export class BillingBooks {
       error: { code: "server_error", message: "it broke" },
       model,
       output: [],
-      usage: usageOf(written)
+      usage: usageOf("responses", tokens)
     })
   }
 
-  private answer(file: string, row: number, id: string, mode: "batch" | "sync", on: Dice): string {
-    const model = this.answering(row, on)
-    const { line, tokens } = this.written(id, model, on)
-    this.note(file, row, model, tokens, mode)
+  private answer(file: string, id: string, mode: "batch" | "sync", on: Dice, body: unknown): string {
+    const model = this.answering(rowOf(id), on)
+    const { line, tells, tokens } = this.written(id, model, on, body)
+    this.charge(file, rowOf(id), model, tokens, tells, mode)
     return line
   }
 
-  private written(id: string, model: string, on: Dice) {
+  private written(id: string, model: string, on: Dice, body: unknown) {
     const { format } = this.plan
     const manner = on.pick<Manner>(["good", "good", "good", "bad", "refused", "cut"])
-    const form = on.pick<Written["usage"]>(format === "anthropic" ? ["messages"] : ["chat", "responses", "embeddings"])
-    const written = write(form, on)
+    const form = on.pick<Form>(format === "anthropic" ? ["messages"] : ["chat", "responses", "embeddings"])
+    const tokens = this.plan.uses(form, on, body)
     const tells = on.next(12) > 0
-    const usage = tells ? { usage: usageOf(written) } : {}
+    const usage = tells ? { usage: usageOf(form, tokens) } : {}
     const line = format === "anthropic"
       ? messageLine(id, model, manner, usage)
       : openAiLine(id, { ...openAiBody(form, model, manner), ...usage })
-    return { line, tokens: tells ? written.tokens : undefined }
+    return { line, tokens, tells }
   }
 
   /** Under which name the model that answers goes: with a date as often as not, and sometimes it is another one. */
@@ -283,18 +314,32 @@ export class BillingBooks {
     return on.pick([name, `${name}-${this.plan.format === "openai" ? "2025-04-14" : "20250414"}`])
   }
 
-  private note(file: string, row: number, model: string, tokens: Tokens | undefined, mode: "batch" | "sync"): void {
+  private priceOf(row: number, model: string): BookPrice | undefined {
     const family = model.replace(/-(?:2025-04-14|20250414)$/u, "")
-    const price = this.plan.prices.get(family) ?? this.plan.prices.get(this.plan.modelOf(row)) ?? undefined
-    const cost = (divisor: number) =>
-      tokens === undefined || price === undefined ? undefined : amountOf(tokens, price, divisor)
+    return this.plan.prices.get(family) ?? this.plan.prices.get(this.plan.modelOf(row)) ?? undefined
+  }
+
+  /** Charges for an answer that came, and that tells what it used, or does not. */
+  private charge(file: string, row: number, model: string, used: Tokens, tells: boolean, mode: "batch" | "sync"): void {
+    const price = this.priceOf(row, model)
+    const cost = (divisor: number) => !tells || price === undefined ? undefined : amountOf(used, price, divisor)
+    const charged = cost(mode === "batch" ? price?.batchDivisor ?? 1 : 1)
     this.entries.set(`${file} ${row}`, {
+      file,
       row,
       model,
-      tokens,
-      charged: cost(mode === "batch" ? price?.batchDivisor ?? 1 : 1),
+      tokens: tells ? used : undefined,
+      charged,
       oneByOne: cost(1)
     })
+    if (!tells) this.note(file, row, model, used, mode)
+  }
+
+  /** Charges for what no line tells of. */
+  private note(file: string, row: number, model: string, used: Tokens, mode: "batch" | "sync"): void {
+    const price = this.priceOf(row, model)
+    if (price === undefined) return
+    this.untold.set(`${file} ${row}`, amountOf(used, price, mode === "batch" ? price.batchDivisor : 1))
   }
 }
 

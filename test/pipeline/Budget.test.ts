@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -7,15 +8,16 @@ import * as Model from "llm-batch/Model"
 import { type AdvanceOptions, Pipeline, type RunOptions } from "llm-batch/Pipeline"
 import { RequestDefaults } from "llm-batch/Request"
 import * as Source from "llm-batch/Source"
-import * as Tally from "llm-batch/Tally"
+import type { Step } from "llm-batch/Step"
 import type { Script } from "llm-batch/TestProvider"
+import * as BudgetedRun from "../BudgetedRun.js"
 import * as World from "../World.js"
 
 /** A dollar for a million tokens read, and ten for those written; half of that in batches. */
-const models = Model.make([
+const priced = (name: string, maxOutput: number | null) =>
   new Model.Model({
-    ...Model.unknown("priced", "test"),
-    maxOutput: 1_000,
+    ...Model.unknown(name, "test"),
+    maxOutput,
     prices: new Model.Prices({
       input: 1,
       output: 10,
@@ -26,19 +28,18 @@ const models = Model.make([
       batchFactor: 0.5,
       source: "the test"
     })
-  }),
+  })
+
+const models = Model.make([
+  priced("priced", 1_000),
+  priced("long-winded", 10_000),
+  priced("endless", null),
   Model.unknown("unpriced", "test")
 ])
 
 const begun = (script: Script = {}) => World.make({ script, models, poll: { schedule: Schedule.spaced("10 minutes") } })
 
 const defaults = (maxTokens: number, model = "priced") => new RequestDefaults({ model, maxTokens })
-
-/** What an entry of the journal says that was charged, in dollars. */
-const chargedBy = (entry: { readonly [field: string]: unknown }): number => {
-  const { bill } = entry
-  return typeof bill === "object" && bill !== null && "charged" in bill ? Number(bill.charged) : 0
-}
 
 const run = (count: number, { model = "priced", ...options }: RunOptions & { readonly model?: string } = {}) =>
   Effect.flatMap(
@@ -58,6 +59,18 @@ const resume = (options: AdvanceOptions) =>
 const made = (world: World.World) => Effect.map(world.test.batches, (batches) => batches.length)
 
 const notices = (world: World.World) => world.events.flatMap((event) => event._tag === "Notice" ? [event.text] : [])
+
+const cases = FastCheck.record({
+  setting: BudgetedRun.cases,
+  /** How much of what the rows can cost the budget is, in hundredths. */
+  share: FastCheck.oneof(FastCheck.integer({ min: 1, max: 40 }), FastCheck.integer({ min: 1, max: 120 })),
+  finish: FastCheck.boolean(),
+  /** How far the run comes at first: to its end, to the end of a step, or until it is killed; or without a budget. */
+  first: FastCheck.oneof(
+    FastCheck.constantFrom<Step | "unlimited">("normalize", "normalize", "submit", "poll", "fetch", "unlimited"),
+    FastCheck.integer({ min: 1, max: 100 }).map((minutes) => Duration.minutes(minutes))
+  )
+})
 
 describe("a budget", () => {
   it.effect("refuses before anything is sent what will certainly cost more", () =>
@@ -86,6 +99,47 @@ describe("a budget", () => {
       )
       const held = world.events.find((event) => event._tag === "SendingHeld")
       assert.strictEqual(held?._tag === "SendingHeld" && held.detail, "the budget may be used up by what is under way")
+    }))
+
+  it.effect("tells by how much longer answers than expected can pass it", () =>
+    Effect.gen(function*() {
+      const told = (model: string, maxCost: number) =>
+        Effect.gen(function*() {
+          const world = yield* begun()
+          yield* world.simulate(run(1, { defaults: new RequestDefaults({ model }), maxCost }))
+          return notices(world)
+        })
+      // Up to 4,000 tokens are expected, for two cents; 10,000 cost five, and the prompt a little on top.
+      assert.deepStrictEqual(yield* told("long-winded", 0.03), [
+        "if every answer were as long as it may be, the run would cost $0.0501: answers longer than expected can pass the "
+        + "budget by up to $0.0201"
+      ])
+      assert.deepStrictEqual(yield* told("long-winded", 0.0501), [])
+      assert.deepStrictEqual(yield* told("endless", 0.03), [
+        "nothing limits the length of answers, so nothing limits by how much single shards can pass the budget: "
+        + "--max-tokens does"
+      ])
+    }))
+
+  it.effect("tells it of what was sent before there was one", () =>
+    Effect.gen(function*() {
+      const world = yield* begun()
+      const defaults = new RequestDefaults({ model: "long-winded" })
+      yield* world.simulate(run(1, { defaults, steps: { from: "build", to: "submit" } }))
+      assert.deepStrictEqual(notices(world), [])
+      yield* world.simulate(resume({ maxCost: 0.03 }))
+      assert.match(notices(world)[0] ?? "", /can pass the budget by up to \$0\.0201$/u)
+    }))
+
+  it.effect("does not keep what is under way from being brought", () =>
+    Effect.gen(function*() {
+      const world = yield* begun()
+      const steps = { from: "build", to: "submit" } as const
+      yield* world.simulate(run(6, { maxConcurrentJobs: 1, steps }))
+      assert.strictEqual(yield* made(world), 1)
+      // Beside half a cent for that one the others do not fit; beside what it has cost they do.
+      const report = yield* world.simulate(resume({ maxCost: 0.0051 }))
+      assert.strictEqual(report.tally?.succeeded, 6)
     }))
 
   it.effect("refuses what has no known price", () =>
@@ -166,35 +220,58 @@ describe("a budget", () => {
     }))
 
   it.effect.prop(
-    "is never passed, but by answers longer than expected, which was told before",
-    {
-      answers: FastCheck.array(FastCheck.integer({ min: 1, max: 1_500 }), { minLength: 1, maxLength: 8 }),
-      shardRows: FastCheck.integer({ min: 1, max: 3 }),
-      maxTokens: FastCheck.integer({ min: 20, max: 1_500 }),
-      failing: FastCheck.integer({ min: 2, max: 6 }),
-      retries: FastCheck.integer({ min: 0, max: 2 }),
-      cents: FastCheck.integer({ min: 1, max: 80 })
-    },
-    ({ answers, cents, failing, maxTokens, retries, shardRows }) =>
+    "is never passed by more than was told, and nothing is sent that could pass it, by the provider's books",
+    [cases],
+    ([{ finish, first, setting, share }]) =>
       Effect.gen(function*() {
-        let asked = 0
-        const world = yield* begun({
-          outcome: () => asked++ % failing === 0 ? "errored" : "succeeded",
-          answer: ({ row }) => "word ".repeat(Math.min(maxTokens, answers[row - 1] ?? 1)).trim()
-        })
-        const maxCost = cents / 1_000
-        const ended = yield* Effect.either(
-          world.simulate(run(answers.length, { defaults: defaults(maxTokens), maxCost, retries, shardRows }))
-        )
-        const charged = world.journal().reduce((sum, entry) => sum + chargedBy(entry), 0)
-        const wasTold = notices(world).some((text) => text.includes("answers longer than expected can pass the budget"))
-        if (!wasTold) assert.isAtMost(charged, maxCost)
-        const most = answers.length * (1 + retries) * (maxTokens * 5 + 100 * 0.5) / 1_000_000
-        assert.isAtMost(charged, Math.max(maxCost, most))
-        if (Either.isLeft(ended)) assert.strictEqual(ended.left._tag, "BudgetReached")
-        const report = yield* world.simulate(resume({ maxCost: 10 }))
-        assert.strictEqual(report.tally === null ? 0 : Tally.sum(report.tally), answers.length)
+        // What a kill keeps from being told of rows that are asked one by one is in nobody's sum.
+        const until = Duration.isDuration(first) && setting.plan.mode === "sync" ? "normalize" : first
+        const { books, limitTo, resume, run, told, violations, world, worst } = yield* BudgetedRun.make(setting)
+        const budget = Math.max(1, Math.round(Number(worst) * share / 100 / 1e6))
+        const options = { retries: 2, repair: 1, ...(finish ? { finish: { deadlineMillis: null } } : {}) }
+
+        /** What can have been charged, by what was told; `null` once it was told that nothing limits that. */
+        let most: bigint | null = 0n
+        const within = <A, E extends { readonly _tag: string; readonly message: string }>(
+          micros: number,
+          go: (options: { readonly maxCost: number }) => Effect.Effect<A, E>
+        ) =>
+          Effect.gen(function*() {
+            const before = world.events.length
+            const limit = BigInt(micros) * 1_000_000n
+            limitTo(limit)
+            const ended = yield* Effect.either(go({ maxCost: micros / 1_000_000 }))
+            if (Either.isLeft(ended)) assert.strictEqual(ended.left._tag, "BudgetReached", ended.left.message)
+            assert.deepStrictEqual(violations, [])
+            const passing = told(world.events.slice(before))
+            if (most !== null) most = passing === null ? null : [most, limit + passing].reduce((a, b) => a > b ? a : b)
+            return ended
+          })
+        const assertKept = () =>
+          assert.isTrue(
+            most === null || books.charged <= most,
+            `${books.charged} were charged, ${most} at most were told`
+          )
+
+        if (until === "unlimited") yield* run({ ...options, steps: { from: "build", to: "submit" } })
+        else if (typeof until === "string") {
+          yield* within(budget, ({ maxCost }) => run({ ...options, maxCost, steps: { from: "build", to: until } }))
+        } else yield* within(budget, ({ maxCost }) => Effect.timeoutOption(run({ ...options, maxCost }), until))
+
+        yield* within(budget, resume)
+        assertKept()
+        // What is under way is brought, whatever else there is room for.
+        const entries = (tag: string) => world.journal().flatMap(({ _tag, shard }) => _tag === tag ? [shard] : [])
+        assert.sameMembers(entries("ShardNormalized"), [...entries("BatchCreated"), ...entries("AskStarted")])
+
+        yield* within(budget * 3, resume)
+        assertKept()
+        const report = yield* within(1e12, resume)
+        assertKept()
+        assert.isTrue(Either.isRight(report))
+        const ids = world.read("results.jsonl").trimEnd().split("\n").map((line) => JSON.parse(line).custom_id)
+        assert.deepStrictEqual(ids, setting.rows.map((_, at) => `q${at + 1}`))
       }),
-    { fastCheck: { numRuns: 40 } }
+    { fastCheck: { numRuns: 12 } }
   )
 })
