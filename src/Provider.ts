@@ -100,6 +100,11 @@ export interface WireRow {
   readonly inputs: number
   /** Something the user should be told once, such as a default that was filled in; `null` for nothing. */
   readonly notice: string | null
+  /**
+   * The JSON text of the messages of a chat, where the encoder has it: exactly what `JSON.stringify` makes of the
+   * request's. What the run directory keeps of the row is written with it.
+   */
+  readonly messages?: string | undefined
 }
 
 /**

@@ -1,13 +1,13 @@
 /**
  * Finds ids that occur twice, in memory that does not grow with the input.
  *
- * The first ids are kept in a map, so that a small input's duplicate is found at once. Those beyond go to partitions on
- * disk by their hash, which are looked through one by one at the end. Ids that are just the row's own number (all of
+ * The first ids are kept in a table, so that their duplicates are found at once. Those beyond go to partitions on disk by
+ * their hash, which are looked through one by one at the end. Ids that are just the row's own number (all of
  * them, where the input has none) are kept as ranges of rows: they can only collide with an explicit id such as "17".
  */
 import type { Handle, Service as Disk } from "./Disk.js"
 import { blockSize, writeAll } from "./Disk.js"
-import { LineSplitter } from "./Lines.js"
+import { IdTable, textOf } from "./IdTable.js"
 
 /** An id that occurs twice. */
 export interface Duplicate {
@@ -18,13 +18,15 @@ export interface Duplicate {
 
 /** How much is kept in memory. */
 export interface Limits {
-  /** Ids kept in the map. */
+  /** Ids kept in the table. */
   readonly ids: number
+  /** Bytes of ids kept in the table. */
+  readonly bytes: number
   /** Ranges of rows whose id is their number. */
   readonly ranges: number
 }
 
-const defaultLimits: Limits = { ids: 200_000, ranges: 50_000 }
+const defaultLimits: Limits = { ids: 1_000_000, bytes: 1 << 24, ranges: 50_000 }
 
 /** Rows that follow one another, whose ids are their numbers and whose lines are as far from those. */
 interface Range {
@@ -44,16 +46,12 @@ interface Partition {
   bytes: number
 }
 
-/** FNV-1a over UTF-16 units. */
-const partitionOf = (id: string): number => {
-  let hash = 0x811c9dc5
-  for (let index = 0; index < id.length; index++) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193)
-  return (hash ^ (hash >>> 16)) & (partitions - 1)
-}
+/** What stands before an id in its partition: how many bytes it has, and its line. */
+const headBytes = 8
 
 /** Whether an id can be a number without leading zeros: a look that spares most ids the making of a string. */
-const maybeNumber = (id: string): boolean => {
-  const first = id.charCodeAt(0)
+const maybeNumber = (id: string | Uint8Array): boolean => {
+  const first = typeof id === "string" ? id.charCodeAt(0) : id[0] ?? 0
   return first >= 49 && first <= 57 && id.length <= 15
 }
 
@@ -66,7 +64,7 @@ const rowNumberIn = (id: string): number | undefined => {
 
 /** The ids of one input. */
 export class DuplicateIds {
-  private readonly map = new Map<string, number>()
+  private readonly table = new IdTable()
   private readonly ranges: Array<Range> = []
   private row = 0
   private spilled: ReadonlyArray<Partition> | undefined
@@ -79,12 +77,13 @@ export class DuplicateIds {
    */
   add(id: string, line: number): number | undefined {
     const row = ++this.row
+    const { limits, table } = this
     const own = maybeNumber(id) && id === String(row)
-    if (own && this.extendRanges(row, line - row)) return this.map.size === 0 ? undefined : this.map.get(id)
-    const known = this.map.get(id) ?? (own ? undefined : this.lineInRanges(id))
+    if (own && this.extendRanges(row, line - row)) return table.size === 0 ? undefined : table.find(id)
+    const known = table.find(id) ?? (own ? undefined : this.lineInRanges(id))
     if (known !== undefined) return known
-    if (this.map.size < this.limits.ids) this.map.set(id, line)
-    else this.spill(id, line)
+    if (table.size < limits.ids && table.used + table.sought.length <= limits.bytes) table.add(line)
+    else this.spill(table.sought, table.hash, line)
     return undefined
   }
 
@@ -95,17 +94,18 @@ export class DuplicateIds {
   *check(): Generator<void, Duplicate | undefined> {
     if (this.spilled === undefined) return undefined
     let found: Duplicate | undefined
+    const lines = new IdTable()
+    const see = (id: Uint8Array, line: number) => {
+      const before = lines.find(id) ?? (maybeNumber(id) ? this.lineInRanges(textOf(id)) : undefined)
+      if (before === undefined) {
+        lines.add(line)
+      } else if (found === undefined || Math.max(line, before) < found.secondLine) {
+        found = { id: textOf(id), firstLine: Math.min(line, before), secondLine: Math.max(line, before) }
+      }
+    }
     for (let partition = 0; partition < partitions; partition++) {
       this.flush(partition)
-      const lines = new Map<string, number>()
-      const see = (id: string, line: number) => {
-        const before = lines.get(id) ?? this.lineInRanges(id)
-        if (before === undefined) {
-          lines.set(id, line)
-        } else if (found === undefined || Math.max(line, before) < found.secondLine) {
-          found = { id, firstLine: Math.min(line, before), secondLine: Math.max(line, before) }
-        }
-      }
+      lines.clear()
       yield* this.readPartition(partition, see)
     }
     return found
@@ -146,21 +146,25 @@ export class DuplicateIds {
     return `${this.directory}/${String(partition).padStart(3, "0")}`
   }
 
-  private spill(id: string, line: number): void {
+  private spill(id: Uint8Array, hash: number, line: number): void {
     if (this.spilled === undefined) {
       this.disk.remove(this.directory)
       this.disk.makeDirectory(this.directory)
       this.spilled = Array.from({ length: partitions }, () => ({ waiting: Buffer.alloc(partitionBytes), bytes: 0 }))
     }
-    const index = partitionOf(id)
+    // The table takes the lower bits for its slots.
+    const index = hash >>> 24
     const partition = this.spilled[index]
     if (partition === undefined) return
-    // As JSON, an id holds no newline, and lone surrogates survive.
-    const text = `${line} ${JSON.stringify(id)}\n`
-    const most = text.length * 3
-    if (partition.bytes + most > partitionBytes) this.flush(index)
-    if (most > partitionBytes) this.write(index, Buffer.from(text))
-    else partition.bytes += partition.waiting.write(text, partition.bytes)
+    const length = headBytes + id.length
+    if (partition.bytes + length > partitionBytes) this.flush(index)
+    const into = length > partitionBytes ? Buffer.allocUnsafe(length) : partition.waiting
+    const at = length > partitionBytes ? 0 : partition.bytes
+    into.writeUInt32LE(id.length, at)
+    into.writeUInt32LE(line, at + 4)
+    into.set(id, at + headBytes)
+    if (into === partition.waiting) partition.bytes += length
+    else this.write(index, into)
   }
 
   private flush(index: number): void {
@@ -183,25 +187,29 @@ export class DuplicateIds {
     }
   }
 
-  private *readPartition(partition: number, see: (id: string, line: number) => void): Generator<void> {
+  private *readPartition(partition: number, see: (id: Uint8Array, line: number) => void): Generator<void> {
     if (this.disk.stat(this.path(partition)) === undefined) return
-    const splitter = new LineSplitter(Number.POSITIVE_INFINITY, (bytes) => {
-      const text = bytes.toString("utf8")
-      const space = text.indexOf(" ")
-      const id: unknown = JSON.parse(text.slice(space + 1))
-      if (typeof id === "string") see(id, Number(text.slice(0, space)))
-    }, () => {})
+    let rest: Uint8Array = new Uint8Array(0)
     for (let position = 0;;) {
-      const block = Buffer.allocUnsafe(blockSize)
-      const length = this.using(partition, "read", (handle) => handle.read(block, 0, blockSize, position))
-      if (length === 0) return splitter.end()
-      splitter.push(block.subarray(0, length))
+      const block = Buffer.allocUnsafe(rest.length + blockSize)
+      block.set(rest)
+      const length = this.using(partition, "read", (handle) => handle.read(block, rest.length, blockSize, position))
+      if (length === 0) return
       position += length
+      const end = rest.length + length
+      let at = 0
+      while (at + headBytes <= end) {
+        const next = at + headBytes + block.readUInt32LE(at)
+        if (next > end) break
+        see(block.subarray(at + headBytes, next), block.readUInt32LE(at + 4))
+        at = next
+      }
+      rest = block.subarray(at, end)
       yield
     }
   }
 }
 
 /** Begins with no ids. `directory` is made when it is needed, and belongs to nobody else. */
-export const make = (directory: string, disk: Disk, limits: Limits = defaultLimits): DuplicateIds =>
-  new DuplicateIds(directory, disk, limits)
+export const make = (directory: string, disk: Disk, limits: Partial<Limits> = {}): DuplicateIds =>
+  new DuplicateIds(directory, disk, { ...defaultLimits, ...limits })

@@ -15,6 +15,21 @@ export const parse = (text: string): unknown => {
   }
 }
 
+/** Longer texts are left to what is built in, which looks at several characters at once. */
+const short = 40
+
+/** A string as JSON text, as `JSON.stringify` writes it: for the many short ones that need no escape. */
+export const quoted = (text: string): string => {
+  if (text.length > short) return JSON.stringify(text)
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code < 0x20 || code === quote || code === backslash || (code >= 0xd800 && code < 0xe000)) {
+      return JSON.stringify(text)
+    }
+  }
+  return `"${text}"`
+}
+
 /** Where a value lies in the text: from `start`, up to and without `end`. */
 interface Span {
   readonly start: number

@@ -3,6 +3,7 @@
  * for the row path; what a model or an endpoint can take is the provider's business, not decided here.
  */
 import { isJsonObject, type JsonObject, type RequestDefaults } from "../Request.js"
+import { frozen } from "./AlikeBodies.js"
 import { nearestName } from "./NearestName.js"
 import { describe, type RowErrors } from "./RowErrors.js"
 
@@ -206,7 +207,10 @@ export const hasSystem = (errors: RowErrors, messages: ReadonlyArray<unknown>, p
 
 /** Makes bodies of chats: from a row's own members, of which `path` is the place, and messages that were checked. */
 export const makeChat = (errors: RowErrors, defaults: RequestDefaults) => {
-  const parameters = chatParameters.map((parameter) => ({ ...parameter, fallback: parameter.fallback(defaults) }))
+  const parameters = chatParameters.map((parameter) => ({
+    ...parameter,
+    fallback: frozen(parameter.fallback(defaults))
+  }))
   const ordered = new Set(["model", "messages", ...parameters.map((parameter) => parameter.name)])
   return (own: JsonObject, path: string, messages: ReadonlyArray<unknown>): Members => {
     const body: Members = { model: modelOf(errors, own, path, defaults.model), messages }

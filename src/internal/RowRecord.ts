@@ -4,9 +4,10 @@
  * The row's number, line and id come first, so that they can be read without parsing the request behind them.
  */
 import * as Schema from "effect/Schema"
-import { isJsonObject, NativeTarget, type Request } from "../Request.js"
+import { isJsonObject, type JsonObject, NativeTarget, type Request } from "../Request.js"
+import { AlikeBodies, type Frame, frameOf } from "./AlikeBodies.js"
 import * as ContentKey from "./ContentKey.js"
-import { memberText } from "./JsonText.js"
+import { memberText, quoted } from "./JsonText.js"
 
 const isTarget = Schema.is(NativeTarget)
 
@@ -24,9 +25,12 @@ const headEnd = ",\"kind\":"
 const keyStart = ",\"key\":\""
 const keyEnd = "\"}"
 
-/** The record of a request, without a newline; with the key under which its answer is kept, where it is. */
-export const encode = (request: Request, key?: Buffer): string => {
-  const record = encodeRequest(request)
+/**
+ * The record of a request, without a newline; with the key under which its answer is kept, where it is. `messages` is the
+ * JSON text of a chat's messages, where it is there already.
+ */
+export const encode = (request: Request, key?: Buffer, messages?: string): string => {
+  const record = encodeRequest(request, messages)
   return key === undefined ? record : `${record.slice(0, -1)}${keyStart}${key.toString("hex")}${keyEnd}`
 }
 
@@ -39,13 +43,21 @@ export const keyOf = (line: Buffer): Buffer | undefined => {
   return Buffer.from(line.toString("latin1", start, end), "hex")
 }
 
-const encodeRequest = (request: Request): string => {
-  const head = `{"row":${request.row},"line":${request.line},"id":${JSON.stringify(request.customId)}${headEnd}`
+const chats = new AlikeBodies<Frame>("messages")
+
+const chatText = (body: JsonObject, messages: string): string => {
+  const { head, tail } = chats.find(body) ?? chats.keep(body, frameOf(body, "messages"))
+  return head + messages + tail
+}
+
+const encodeRequest = (request: Request, messages: string | undefined): string => {
+  const head = `{"row":${request.row},"line":${request.line},"id":${quoted(request.customId)}${headEnd}`
   if (request.kind === "native") {
     return `${head}"native","target":${JSON.stringify(request.target)},"body":${request.text}}`
   }
   const columns = request.columns === undefined ? "" : `,"columns":${JSON.stringify(request.columns)}`
-  return `${head}"${request.kind}","body":${JSON.stringify(request.body)}${columns}}`
+  const body = messages === undefined ? JSON.stringify(request.body) : chatText(request.body, messages)
+  return `${head}"${request.kind}","body":${body}${columns}}`
 }
 
 const parse = (text: string): unknown => {

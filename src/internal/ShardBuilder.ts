@@ -139,12 +139,15 @@ export class ShardBuilder {
     const verdict = reuse === undefined ? sent : reuse.decide(row, wireId, request.row, key)
     const shard = this.shardFor(row, request, verdict.from)
     const { rows, wire } = shard.files
-    if (verdict.from === "provider") wire.text(row.text)
-    else if (verdict.from === "cache") wire.bytes(verdict.line)
-    else wire.text(`{"row":${request.row},"same_as":${verdict.leader}}`)
-    wire.text("\n")
-    rows.text(RowRecord.encode(kept, verdict.from === "provider" ? verdict.key : undefined))
-    rows.text("\n")
+    if (verdict.from === "provider") {
+      wire.text(`${row.text}\n`)
+    } else if (verdict.from === "cache") {
+      wire.bytes(verdict.line)
+      wire.text("\n")
+    } else {
+      wire.text(`{"row":${request.row},"same_as":${verdict.leader}}\n`)
+    }
+    rows.text(`${RowRecord.encode(kept, verdict.from === "provider" ? verdict.key : undefined, row.messages)}\n`)
     shard.models.add(row.model)
     if (parent !== undefined) shard.parents.add(parent)
     shard.count++

@@ -6,8 +6,11 @@
 import * as Either from "effect/Either"
 import type { AnswerFormat } from "../AnswerSchema.js"
 import { UnsupportedField } from "../InputError.js"
+import { AlikeBodies, type Frame, frameOf } from "../internal/AlikeBodies.js"
 import * as AnswerInstruction from "../internal/AnswerInstruction.js"
+import { quoted } from "../internal/JsonText.js"
 import * as ParameterCheck from "../internal/ParameterCheck.js"
+import * as PlainChat from "../internal/PlainChat.js"
 import type { WireRow } from "../Provider.js"
 import { isJsonObject, type JsonObject, type Request } from "../Request.js"
 import type { WireId } from "../WireId.js"
@@ -55,11 +58,7 @@ export const encode = (
   try {
     switch (request.kind) {
       case "chat": {
-        const { body, notice } = withAnswer(request.body, answer)
-        return Either.right({
-          ...wireRow(wireId, endpoint, body, JSON.stringify(chatBody(body, endpoint))),
-          notice
-        })
+        return Either.right(chatRow(request.body, wireId, endpoint, answer))
       }
       case "embedding": {
         if (answer !== undefined) throw noAnswer(endpoint)
@@ -76,14 +75,69 @@ export const encode = (
   }
 }
 
+const noBetas: ReadonlyArray<string> = []
+
+const modelOf = (body: JsonObject): string => typeof body.model === "string" ? body.model : ""
+
 const wireRow = (wireId: WireId, endpoint: string, body: JsonObject, bodyText: string): WireRow => ({
-  text: `{"custom_id":${JSON.stringify(wireId)},"method":"POST","url":${JSON.stringify(endpoint)},"body":${bodyText}}`,
+  text: `{"custom_id":${quoted(wireId)},"method":"POST","url":${JSON.stringify(endpoint)},"body":${bodyText}}`,
   endpoint,
-  model: typeof body.model === "string" ? body.model : "",
-  betas: [],
+  model: modelOf(body),
+  betas: noBetas,
   inputs: endpoint === "/v1/embeddings" ? countInputs(body.input) : 1,
   notice: null
 })
+
+/** What is the same for all chats that differ in nothing but plain messages: they were checked once. */
+interface Chats extends Frame {
+  readonly model: string
+  readonly notice: string | null
+}
+
+/** Those of the last rows: all rows of a build go to one endpoint, as a rule, and have one form of answers. */
+let alike: {
+  readonly endpoint: string
+  readonly answer: AnswerFormat | undefined
+  readonly bodies: AlikeBodies<Chats>
+} | undefined
+
+const chatsLike = (endpoint: string, answer: AnswerFormat | undefined): AlikeBodies<Chats> => {
+  if (alike?.endpoint !== endpoint || alike.answer !== answer) {
+    alike = { endpoint, answer, bodies: new AlikeBodies("messages") }
+  }
+  return alike.bodies
+}
+
+const chatRow = (body: JsonObject, wireId: WireId, endpoint: string, answer: AnswerFormat | undefined): WireRow => {
+  const plain = PlainChat.read(body.messages)
+  const bodies = chatsLike(endpoint, answer)
+  let chats = plain === undefined ? undefined : bodies.find(body)
+  if (chats === undefined) {
+    const { body: asked, notice } = withAnswer(body, answer)
+    const sent = chatBody(asked, endpoint)
+    // Plain messages are sent as they are, to either endpoint, unless something was put in.
+    if (plain === undefined || asked.messages !== body.messages) {
+      return { ...wireRow(wireId, endpoint, asked, JSON.stringify(sent)), notice }
+    }
+    const { head, tail } = frameOf(sent, endpoint === "/v1/responses" ? "input" : "messages")
+    chats = bodies.keep(body, {
+      head: `,"method":"POST","url":${JSON.stringify(endpoint)},"body":${head}`,
+      tail,
+      model: modelOf(body),
+      notice
+    })
+  }
+  const messages = plain?.text
+  return {
+    text: `{"custom_id":${quoted(wireId)}${chats.head}${messages}${chats.tail}}`,
+    endpoint,
+    model: chats.model,
+    betas: noBetas,
+    inputs: 1,
+    notice: chats.notice,
+    messages
+  }
+}
 
 const noAnswer = (target: string) =>
   new UnsupportedField({ field: "schema", target, reason: "an embedding has no text to check", remedy: null })

@@ -18,7 +18,7 @@ const check = (ids: DuplicateIds.DuplicateIds): DuplicateIds.Duplicate | undefin
   }
 }
 
-const search = (rows: ReadonlyArray<Row>, limits?: DuplicateIds.Limits) => {
+const search = (rows: ReadonlyArray<Row>, limits?: Partial<DuplicateIds.Limits>) => {
   const disk = MemoryDisk.make().disk
   const ids = DuplicateIds.make(directory, disk, limits)
   for (const { id, line } of rows) {
@@ -53,6 +53,8 @@ describe("DuplicateIds", () => {
       secondLine: 5_001
     })
     assert.isUndefined(search(rows.slice(0, -1), { ids: 10, ranges: 10 }))
+    assert.strictEqual(search(rows, { bytes: 100, ranges: 10 })?.firstLine, 4_322)
+    assert.isUndefined(search(rows.slice(0, -1), { bytes: 100, ranges: 10 }))
   })
 
   it("tells them when they are far more than its buffers hold, or longer", () => {
