@@ -22,7 +22,7 @@ export const frameOf = (object: JsonObject, member: string): Frame => {
       continue
     }
     const value: unknown = JSON.stringify(object[name])
-    if (value === undefined) continue
+    if (typeof value !== "string") continue
     if (behind) tail += `,${JSON.stringify(name)}:${value}`
     else head += `${JSON.stringify(name)}:${value},`
   }

@@ -8,31 +8,21 @@ import * as Predicate from "effect/Predicate"
 import Papa from "papaparse"
 import type { JsonObject } from "../Request.js"
 import type { RowReader } from "../RowReader.js"
-import { LineSplitter } from "./Lines.js"
-import { countNewlines, decode, longestLine, tooLong } from "./LineText.js"
+import { countNewlines, longestLine, tooLong } from "./LineText.js"
 import { setMember } from "./RowBody.js"
 import type { RowErrors } from "./RowErrors.js"
+import { makeTextLines, WholeLines } from "./WholeLines.js"
 
 /** Takes the fields of a record. The line on which it begins is set in the errors. */
 type OnFields = (fields: ReadonlyArray<string>) => void
 
 const isBlank = (fields: ReadonlyArray<string>) => fields.length === 1 && fields[0]?.trim() === ""
 
-const makeTsv = (errors: RowErrors, onFields: OnFields): RowReader => {
-  const splitter = new LineSplitter(
-    longestLine,
-    (line, lineNumber) => {
-      errors.line = lineNumber
-      const fields = decode(errors, line).split("\t")
-      if (!isBlank(fields)) onFields(fields)
-    },
-    (lineNumber) => {
-      errors.line = lineNumber
-      throw tooLong(errors)
-    }
-  )
-  return { push: (block) => splitter.push(block), end: () => splitter.end() }
-}
+const makeTsv = (errors: RowErrors, onFields: OnFields): RowReader =>
+  makeTextLines(errors, (line) => {
+    const fields = line.split("\t")
+    if (!isBlank(fields)) onFields(fields)
+  })
 
 /** What Papa's parser tells of the record that it has just read; the types of the package leave it open. */
 interface Step {
@@ -45,47 +35,43 @@ const hasErrors = (result: unknown): result is Pick<Step, "errors"> =>
   Predicate.hasProperty(result, "errors") && Array.isArray(result.errors)
 
 /**
- * Cuts the input into texts of whole lines, and gives Papa's parser as many of them as make whole records: a quoted
- * field may hold newlines.
+ * Gives Papa's parser as many lines as make whole records: a quoted field may hold newlines.
  */
 class CsvReader implements RowReader {
-  /** Bytes after the last newline. */
-  private carried: Array<Uint8Array> = []
-  private carriedBytes = 0
+  private readonly lines: WholeLines
   /** Lines that belong to a record whose end is not there yet. */
   private pending = ""
   private pendingLine = 1
   /** How long the pending text must be before it is worth another look. */
   private worthwhile = 0
-  private atStart = true
 
-  constructor(private readonly errors: RowErrors, private readonly onFields: OnFields) {}
+  constructor(private readonly errors: RowErrors, private readonly onFields: OnFields) {
+    this.lines = new WholeLines(errors, {
+      take: (text) => {
+        this.pending += text
+        this.parse()
+      },
+      before: () => {
+        errors.line = this.pendingLine
+        return this.pending
+      }
+    })
+  }
 
   readonly push = (block: Uint8Array): void => {
-    const bytes = Buffer.from(block.buffer, block.byteOffset, block.length)
-    const end = bytes.lastIndexOf(10) + 1
-    if (end > 0) {
-      const lines = bytes.subarray(0, end)
-      this.take(this.carriedBytes === 0 ? lines : Buffer.concat([...this.carried, lines]))
-      this.carried = []
-      this.carriedBytes = 0
-    }
-    if (end < bytes.length) {
-      this.carried.push(bytes.subarray(end))
-      this.carriedBytes += bytes.length - end
-    }
-    if (this.carriedBytes + this.pending.length > longestLine) {
+    this.lines.push(block)
+    if (this.isTooLong()) {
       this.worthwhile = 0
       this.parse()
     }
-    if (this.carriedBytes + this.pending.length > longestLine) {
+    if (this.isTooLong()) {
       this.errors.line = this.pendingLine
       throw this.pending === "" ? tooLong(this.errors) : this.neverClosed()
     }
   }
 
   readonly end = (): void => {
-    if (this.carriedBytes > 0) this.take(Buffer.concat([...this.carried, Buffer.from("\n")]))
+    this.lines.end()
     this.worthwhile = 0
     this.parse()
     if (this.pending !== "") {
@@ -94,19 +80,15 @@ class CsvReader implements RowReader {
     }
   }
 
+  private isTooLong(): boolean {
+    return this.lines.carriedBytes + this.pending.length > longestLine
+  }
+
   private neverClosed() {
     return this.errors.make({
       problem: "a quoted field begins in this record and is never closed",
       remedy: "Close it with a double quote; a double quote inside a field is written twice."
     })
-  }
-
-  private take(lines: Buffer): void {
-    const hasMark = this.atStart && lines[0] === 0xef && lines[1] === 0xbb && lines[2] === 0xbf
-    this.atStart = false
-    this.errors.line = this.pendingLine
-    this.pending += decode(this.errors, hasMark ? lines.subarray(3) : lines, this.pending)
-    this.parse()
   }
 
   /** Reads all whole records of the pending text, which ends in a newline. */

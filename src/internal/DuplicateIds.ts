@@ -82,7 +82,7 @@ export class DuplicateIds {
     if (own && this.extendRanges(row, line - row)) return table.size === 0 ? undefined : table.find(id)
     const known = table.find(id) ?? (own ? undefined : this.lineInRanges(id))
     if (known !== undefined) return known
-    if (table.size < limits.ids && table.used + table.sought.length <= limits.bytes) table.add(line)
+    if (table.size < limits.ids && table.used <= limits.bytes) table.add(line)
     else this.spill(table.sought, table.hash, line)
     return undefined
   }

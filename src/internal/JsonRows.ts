@@ -4,9 +4,8 @@
 import { isJsonObject, type JsonObject } from "../Request.js"
 import type { RowReader } from "../RowReader.js"
 import { locateProblem } from "./JsonPosition.js"
-import { LineSplitter } from "./Lines.js"
-import { decode, longestLine, tooLong } from "./LineText.js"
 import { describe, type RowErrors } from "./RowErrors.js"
+import { makeTextLines } from "./WholeLines.js"
 
 /** The deepest nesting of a row, its own braces included: what writes JSON overflows its stack beyond a few thousand. */
 const deepest = 1_000
@@ -47,10 +46,8 @@ export const make = (errors: RowErrors, onRow: (record: JsonObject, text: string
     return errors.make({ column: found.offset + 1, problem: found.problem, remedy: found.remedy })
   }
 
-  const onLine = (line: Buffer, lineNumber: number) => {
-    if (line.length === 0) return
-    errors.line = lineNumber
-    const text = decode(errors, line)
+  return makeTextLines(errors, (text) => {
+    if (text === "") return
     let value: unknown
     try {
       value = JSON.parse(text)
@@ -68,11 +65,5 @@ export const make = (errors: RowErrors, onRow: (record: JsonObject, text: string
     }
     first = false
     onRow(value, text)
-  }
-
-  const splitter = new LineSplitter(longestLine, onLine, (lineNumber) => {
-    errors.line = lineNumber
-    throw tooLong(errors)
   })
-  return { push: (block) => splitter.push(block), end: () => splitter.end() }
 }

@@ -2,6 +2,7 @@
  * Text out of the bytes of a line: only valid UTF-8, and no longer than what a provider could take.
  */
 import { isUtf8 } from "node:buffer"
+import type { InputError } from "../InputError.js"
 import type { RowErrors } from "./RowErrors.js"
 
 /** The longest line that is read, in bytes: no provider takes a batch that is larger. */
@@ -15,7 +16,7 @@ export const tooLong = (errors: RowErrors) =>
   })
 
 /** Where bytes stop being UTF-8, from 0. */
-const firstInvalid = (bytes: Uint8Array): number => {
+export const firstInvalid = (bytes: Uint8Array): number => {
   let valid = 0
   let end = bytes.length
   while (valid < end) {
@@ -35,16 +36,20 @@ export const countNewlines = (text: string, from: number, to: number): number =>
   return count
 }
 
-/** The text of bytes, which follow `before`; the line of the errors is the one on which `before` begins. */
-export const decode = (errors: RowErrors, bytes: Buffer, before: string = ""): string => {
+/** The text of bytes; `undefined` where they are not UTF-8. */
+export const textOf = (bytes: Buffer): string | undefined => {
   const text = bytes.toString("utf8")
   // Bytes that are not UTF-8 become U+FFFD, and only a text that has one needs the second look.
-  if (!text.includes("\ufffd") || isUtf8(bytes)) return text
+  return !text.includes("\ufffd") || isUtf8(bytes) ? text : undefined
+}
+
+/** The error of bytes that are not UTF-8, and follow `before`; the line of the errors is the one on which that begins. */
+export const notUtf8 = (errors: RowErrors, bytes: Buffer, before: string): InputError => {
   const offset = firstInvalid(bytes)
   const byte = bytes[offset] ?? 0
   const valid = before + bytes.toString("utf8", 0, offset)
   errors.line += countNewlines(valid, 0, valid.length)
-  throw errors.make({
+  return errors.make({
     column: valid.length - valid.lastIndexOf("\n"),
     problem: `the byte 0x${byte.toString(16)} is not UTF-8`,
     remedy: `Save the input as UTF-8, for example with: iconv -f ${
