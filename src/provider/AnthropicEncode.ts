@@ -11,9 +11,12 @@
 import * as Either from "effect/Either"
 import type { AnswerFormat } from "../AnswerSchema.js"
 import { UnsupportedField } from "../InputError.js"
+import { AlikeBodies, type Frame, frameOf } from "../internal/AlikeBodies.js"
 import * as AnswerInstruction from "../internal/AnswerInstruction.js"
 import * as JsonText from "../internal/JsonText.js"
+import { quoted } from "../internal/JsonText.js"
 import * as ParameterCheck from "../internal/ParameterCheck.js"
+import * as PlainChat from "../internal/PlainChat.js"
 import type { Accepts } from "../Model.js"
 import type { WireRow } from "../Provider.js"
 import { isJsonObject, type JsonObject, type Request } from "../Request.js"
@@ -65,8 +68,13 @@ export const encode = (
 
 type Native = Extract<Request, { readonly kind: "native" }>
 
-const row = (wireId: WireId, params: string, body: JsonObject, rest: Pick<WireRow, "betas" | "notice">): WireRow => ({
-  text: `{"custom_id":${JSON.stringify(wireId)},"params":${params}}`,
+const row = (
+  wireId: WireId,
+  params: string,
+  body: JsonObject,
+  rest: Pick<WireRow, "betas" | "notice" | "messages">
+): WireRow => ({
+  text: `{"custom_id":${quoted(wireId)},"params":${params}}`,
   endpoint,
   model: String(body.model),
   inputs: 1,
@@ -100,6 +108,25 @@ const without = (text: string, body: JsonObject, name: string): string =>
       .join(",")
   }}`
 
+/**
+ * What is the same for all chats that differ in nothing but plain messages: they were checked once. The head ends where
+ * their system messages go, right before `messages`.
+ */
+interface Chats extends Frame {
+  readonly body: JsonObject
+  /** Whether the body has a system prompt beside its messages. */
+  readonly hasSystem: boolean
+  readonly rest: Pick<WireRow, "betas" | "notice">
+}
+
+/** Those of the last rows: all rows of a build have one form of answers. */
+let alike: { readonly answer: AnswerFormat | undefined; readonly bodies: AlikeBodies<Chats> } | undefined
+
+const chatsLike = (answer: AnswerFormat | undefined): AlikeBodies<Chats> => {
+  if (alike === undefined || alike.answer !== answer) alike = { answer, bodies: new AlikeBodies("messages") }
+  return alike.bodies
+}
+
 const encodeBody = (
   request: Exclude<Request, Native>,
   wireId: WireId,
@@ -112,12 +139,42 @@ const encodeBody = (
       "Send it with --provider openai --endpoint /v1/embeddings"
     )
   }
-  checkNames(request.body)
-  const name = request.body.model
+  const { body } = request
+  const plain = PlainChat.read(body.messages)
+  // A system message that stands in the wrong place, or besides a system prompt, is found by the way for all others.
+  if (plain === undefined || plain.systemLater) return anyChat(body, wireId, answer).row
+  const bodies = chatsLike(answer)
+  const chats = bodies.find(body)
+  if (chats === undefined || (chats.hasSystem && plain.system.length > 0)) {
+    const { asked, params, row } = anyChat(body, wireId, answer)
+    if (asked.messages === body.messages) {
+      const { head, tail } = frameOf({ ...params, system: systemOf(asked, []) }, "messages")
+      bodies.keep(body, {
+        head: head.slice(0, -messagesName.length),
+        tail,
+        body,
+        hasSystem: !isAbsent(asked.system) && asked.system !== "",
+        rest: { betas: row.betas, notice: row.notice }
+      })
+    }
+    return row
+  }
+  const blocks = plain.system.filter((text) => text !== emptyText).map((text) => `{"type":"text","text":${text}}`)
+  const system = blocks.length === 0 ? "" : `"system":[${blocks.join(",")}],`
+  const params = `${chats.head}${system}${messagesName}[${plain.turns}]${chats.tail}`
+  return row(wireId, params, chats.body, { ...chats.rest, messages: plain.text })
+}
+
+const emptyText = "\"\""
+const messagesName = "\"messages\":"
+
+const anyChat = (own: JsonObject, wireId: WireId, answer: AnswerFormat | undefined) => {
+  checkNames(own)
+  const name = own.model
   if (typeof name !== "string") throw unsupported("model", `it is ${found(name)}, not text`, "Set it with --model")
   const model = modelOf(name)
   const { accepts } = model
-  const { body, notice, outputFormat } = withAnswer(request.body, name, accepts, answer)
+  const { body, notice, outputFormat } = withAnswer(own, name, accepts, answer)
   const betas = betasOf(body)
   const maxTokens = maxTokensOf(body)
   ParameterCheck.check(model, name, maxTokens === undefined ? { ...body, max_tokens: defaultMaxTokens } : body)
@@ -142,10 +199,14 @@ const encodeBody = (
     ...Object.fromEntries(passed.filter((name) => !isAbsent(body[name])).map((name) => [name, body[name]]))
   }
   const effortBeta = effort === undefined ? null : accepts.effortBeta
-  return row(wireId, JSON.stringify(params), body, {
-    betas: sorted(effortBeta === null ? betas : [...betas, effortBeta]),
-    notice: maxTokens === undefined ? notice === null ? defaultNotice : `${defaultNotice}; ${notice}` : notice
-  })
+  return {
+    asked: body,
+    params,
+    row: row(wireId, JSON.stringify(params), body, {
+      betas: sorted(effortBeta === null ? betas : [...betas, effortBeta]),
+      notice: maxTokens === undefined ? notice === null ? defaultNotice : `${defaultNotice}; ${notice}` : notice
+    })
+  }
 }
 
 /** The body with what makes the model answer in this form; the format that it is held to goes beside it. */
