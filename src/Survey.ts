@@ -217,7 +217,7 @@ const nowhere = "/survey"
  * What a build of this source would make, without making it: the input is read once, and nothing is written. The shards
  * have the sizes that a build gives them; they are nowhere, and under a run tag of their own.
  *
- * Of ids that occur twice, those among the first 200,000 are found.
+ * Of ids that occur twice, those among the first 500,000 are found (of long ids, among the first 8 MB).
  *
  * @since 0.1.0
  * @category constructors

@@ -26,7 +26,7 @@ export interface Limits {
   readonly ranges: number
 }
 
-const defaultLimits: Limits = { ids: 1_000_000, bytes: 1 << 24, ranges: 50_000 }
+const defaultLimits: Limits = { ids: 500_000, bytes: 1 << 23, ranges: 50_000 }
 
 /** Rows that follow one another, whose ids are their numbers and whose lines are as far from those. */
 interface Range {
@@ -49,11 +49,13 @@ interface Partition {
 /** What stands before an id in its partition: how many bytes it has, and its line. */
 const headBytes = 8
 
-/** Whether an id can be a number without leading zeros: a look that spares most ids the making of a string. */
-const maybeNumber = (id: string | Uint8Array): boolean => {
-  const first = typeof id === "string" ? id.charCodeAt(0) : id[0] ?? 0
-  return first >= 49 && first <= 57 && id.length <= 15
-}
+/** Whether a number without leading zeros can begin with this: a look that spares most ids the making of a string. */
+const beginsNumber = (code: number): boolean => code >= 49 && code <= 57
+
+/** More digits are no safe integer. */
+const longestNumber = 15
+
+const maybeNumber = (id: string): boolean => beginsNumber(id.charCodeAt(0)) && id.length <= longestNumber
 
 /** The row whose number an id is, written as numbers are. */
 const rowNumberIn = (id: string): number | undefined => {
@@ -83,7 +85,7 @@ export class DuplicateIds {
     const known = table.find(id) ?? (own ? undefined : this.lineInRanges(id))
     if (known !== undefined) return known
     if (table.size < limits.ids && table.used <= limits.bytes) table.add(line)
-    else this.spill(table.sought, table.hash, line)
+    else this.spill(line)
     return undefined
   }
 
@@ -95,12 +97,16 @@ export class DuplicateIds {
     if (this.spilled === undefined) return undefined
     let found: Duplicate | undefined
     const lines = new IdTable()
-    const see = (id: Uint8Array, line: number) => {
-      const before = lines.find(id) ?? (maybeNumber(id) ? this.lineInRanges(textOf(id)) : undefined)
+    const see = (bytes: Uint8Array, start: number, end: number, line: number) => {
+      const before = lines.findBytes(bytes, start, end)
+        ?? (end - start <= longestNumber && beginsNumber(bytes[start] ?? 0)
+          ? this.lineInRanges(textOf(bytes, start, end))
+          : undefined)
       if (before === undefined) {
         lines.add(line)
       } else if (found === undefined || Math.max(line, before) < found.secondLine) {
-        found = { id: textOf(id), firstLine: Math.min(line, before), secondLine: Math.max(line, before) }
+        const [firstLine, secondLine] = before < line ? [before, line] : [line, before]
+        found = { id: textOf(bytes, start, end), firstLine, secondLine }
       }
     }
     for (let partition = 0; partition < partitions; partition++) {
@@ -146,7 +152,9 @@ export class DuplicateIds {
     return `${this.directory}/${String(partition).padStart(3, "0")}`
   }
 
-  private spill(id: Uint8Array, hash: number, line: number): void {
+  /** Puts the id aside that the table was asked for last. */
+  private spill(line: number): void {
+    const { hash, soughtBytes } = this.table
     if (this.spilled === undefined) {
       this.disk.remove(this.directory)
       this.disk.makeDirectory(this.directory)
@@ -156,13 +164,13 @@ export class DuplicateIds {
     const index = hash >>> 24
     const partition = this.spilled[index]
     if (partition === undefined) return
-    const length = headBytes + id.length
+    const length = headBytes + soughtBytes
     if (partition.bytes + length > partitionBytes) this.flush(index)
     const into = length > partitionBytes ? Buffer.allocUnsafe(length) : partition.waiting
     const at = length > partitionBytes ? 0 : partition.bytes
-    into.writeUInt32LE(id.length, at)
+    into.writeUInt32LE(soughtBytes, at)
     into.writeUInt32LE(line, at + 4)
-    into.set(id, at + headBytes)
+    this.table.copySought(into, at + headBytes)
     if (into === partition.waiting) partition.bytes += length
     else this.write(index, into)
   }
@@ -187,7 +195,10 @@ export class DuplicateIds {
     }
   }
 
-  private *readPartition(partition: number, see: (id: Uint8Array, line: number) => void): Generator<void> {
+  private *readPartition(
+    partition: number,
+    see: (bytes: Uint8Array, start: number, end: number, line: number) => void
+  ): Generator<void> {
     if (this.disk.stat(this.path(partition)) === undefined) return
     let rest: Uint8Array = new Uint8Array(0)
     for (let position = 0;;) {
@@ -201,7 +212,7 @@ export class DuplicateIds {
       while (at + headBytes <= end) {
         const next = at + headBytes + block.readUInt32LE(at)
         if (next > end) break
-        see(block.subarray(at + headBytes, next), block.readUInt32LE(at + 4))
+        see(block, at + headBytes, next, block.readUInt32LE(at + 4))
         at = next
       }
       rest = block.subarray(at, end)

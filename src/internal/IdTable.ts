@@ -9,7 +9,7 @@ const entryWords = 3
 /** Of a hundred slots, so many may be used. */
 const fullest = 60
 
-/** The map. Look for a text with `find`; what was looked for last, and is not there, is added with `add`. */
+/** The map. Look for a text with `find` or `findBytes`; what was looked for last, and is not there, is added with `add`. */
 export class IdTable {
   /** How many texts there are. */
   size = 0
@@ -29,9 +29,15 @@ export class IdTable {
     return this.end
   }
 
-  /** The bytes of the text that was looked for last: other texts have others. They are only lent. */
-  get sought(): Uint8Array {
-    return this.bytes.subarray(this.end, this.soughtEnd)
+  /** How many bytes the text has that was looked for last: other texts have others. */
+  get soughtBytes(): number {
+    return this.soughtEnd - this.end
+  }
+
+  /** Copies those bytes. */
+  copySought(into: Uint8Array, at: number): void {
+    // Ids are short: a loop takes less time than a call.
+    for (let from = this.end, to = at; from < this.soughtEnd; from++, to++) into[to] = this.bytes[from] ?? 0
   }
 
   /** The hash of that text, of 32 bits. */
@@ -39,12 +45,8 @@ export class IdTable {
     return this.soughtHash
   }
 
-  /** The number of a text, or of the bytes that another table had of it; `undefined` where it is not there. */
-  find(text: string | Uint8Array): number | undefined {
-    return typeof text === "string" ? this.findText(text) : this.findBytes(text)
-  }
-
-  private findText(text: string): number | undefined {
+  /** The number of a text; `undefined` where it is not there. */
+  find(text: string): number | undefined {
     this.reserve(text.length * 3)
     const { bytes } = this
     let at = this.end
@@ -66,10 +68,13 @@ export class IdTable {
     return this.look(at)
   }
 
-  private findBytes(text: Uint8Array): number | undefined {
-    this.reserve(text.length)
-    this.bytes.set(text, this.end)
-    return this.look(this.end + text.length)
+  /** The number of a text of which another table had the bytes from `start` to `end`. */
+  findBytes(text: Uint8Array, start: number, end: number): number | undefined {
+    this.reserve(end - start)
+    const { bytes } = this
+    let at = this.end
+    for (let from = start; from < end; from++) bytes[at++] = text[from] ?? 0
+    return this.look(at)
   }
 
   /** Adds the text that was looked for last, and is not there, with its number: one below 2 ** 32. */
@@ -152,10 +157,10 @@ const larger = (array: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> => {
   return grown
 }
 
-/** The text of bytes that a table had. */
-export const textOf = (bytes: Uint8Array): string => {
+/** The text of which a table had the bytes from `start` to `end`. */
+export const textOf = (bytes: Uint8Array, start: number, end: number): string => {
   let text = ""
-  for (let at = 0; at < bytes.length; at++) {
+  for (let at = start; at < end; at++) {
     const byte = bytes[at] ?? 0
     const next = () => (bytes[++at] ?? 0) & 0x3f
     const unit = byte < 0x80

@@ -33,16 +33,22 @@ describe("IdTable", () => {
     assert.isUndefined(table.find("item-20000"))
   })
 
-  it.prop("lends the bytes of what it looked for, by which another finds it", [text, text], ([text, other]) => {
-    const one = new IdTable()
-    one.find(text)
-    assert.strictEqual(textOf(one.sought), text)
-    const two = new IdTable()
-    two.find(text)
-    two.add(7)
-    assert.strictEqual(two.find(one.sought), 7)
-    one.find(other)
-    assert.strictEqual(two.find(one.sought), other === text ? 7 : undefined)
+  const bytesOf = (text: string): Uint8Array => {
+    const table = new IdTable()
+    table.find(text)
+    const bytes = new Uint8Array(table.soughtBytes + 2)
+    table.copySought(bytes, 1)
+    return bytes
+  }
+
+  it.prop("gives the bytes of what it looked for, by which another finds it", [text, text], ([text, other]) => {
+    const [bytes, others] = [bytesOf(text), bytesOf(other)]
+    assert.strictEqual(textOf(bytes, 1, bytes.length - 1), text)
+    const table = new IdTable()
+    table.find(text)
+    table.add(7)
+    assert.strictEqual(table.findBytes(bytes, 1, bytes.length - 1), 7)
+    assert.strictEqual(table.findBytes(others, 1, others.length - 1), other === text ? 7 : undefined)
   })
 
   it("is empty when it was cleared", () => {
