@@ -51,7 +51,8 @@ export class WholeLines implements RowReader {
       this.take(lines)
     }
     if (end < bytes.length) {
-      this.carried.push(bytes.subarray(end))
+      // A copy: the block may be used anew.
+      this.carried.push(Buffer.from(bytes.subarray(end)))
       this.carriedBytes += bytes.length - end
     }
   }
