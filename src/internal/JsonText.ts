@@ -30,23 +30,14 @@ export const quoted = (text: string): string => {
   return `"${text}"`
 }
 
-/** Where a value lies in the text: from `start`, up to and without `end`. */
-interface Span {
-  readonly start: number
-  readonly end: number
-}
-
 /**
  * The text of the value at a path of member names and positions in lists, `memberText(line, "response", "choices", 0)`;
  * `undefined` when it is not there. Of repeated members the last one counts, as for `JSON.parse`.
  */
 export const memberText = (text: string, ...path: ReadonlyArray<string | number>): string | undefined => {
-  let span: Span | undefined = { start: skipSpace(text, 0), end: text.length }
-  for (const step of path) {
-    span = typeof step === "string" ? memberSpan(text, span.start, step) : elementSpan(text, span.start, step)
-    if (span === undefined) return undefined
-  }
-  return text.slice(span.start, span.end)
+  const search = new Search(text, path)
+  search.pass(skipSpace(text, 0), 0)
+  return search.start === broken ? undefined : text.slice(search.start, search.end)
 }
 
 const quote = 0x22
@@ -58,37 +49,75 @@ const closeBrace = 0x7d
 const openBracket = 0x5b
 const closeBracket = 0x5d
 
-/** The last member with this name of the object that begins at `start`. */
-const memberSpan = (text: string, start: number, name: string): Span | undefined => {
-  if (text.charCodeAt(start) !== openBrace) return undefined
-  let found: Span | undefined
-  let at = skipSpace(text, start + 1)
-  while (text.charCodeAt(at) === quote) {
-    const keyEnd = skipString(text, at)
-    const separator = skipSpace(text, keyEnd)
-    if (text.charCodeAt(separator) !== colon) return found
-    const value = skipSpace(text, separator + 1)
-    const end = skipValue(text, value)
-    if (end === broken) return found
-    if (isName(text.slice(at + 1, keyEnd - 1), name)) found = { start: value, end }
-    const next = skipSpace(text, end)
-    if (text.charCodeAt(next) !== comma) return found
-    at = skipSpace(text, next + 1)
-  }
-  return found
-}
+/** One way through a text, which looks into a value on the path while it passes over it. */
+class Search {
+  /** Where the value is that was found. */
+  start = broken
+  end = broken
 
-/** The element at this position of the list that begins at `start`. */
-const elementSpan = (text: string, start: number, position: number): Span | undefined => {
-  if (text.charCodeAt(start) !== openBracket) return undefined
-  let at = start
-  for (let index = 0;; index++) {
-    const value = skipSpace(text, at + 1)
-    const end = skipValue(text, value)
-    if (end === broken) return undefined
-    if (index === position) return { start: value, end }
-    at = skipSpace(text, end)
-    if (text.charCodeAt(at) !== comma) return undefined
+  constructor(private readonly text: string, private readonly path: ReadonlyArray<string | number>) {}
+
+  /** The end of the value that begins at `from`, to which the first steps of the path lead, so many. */
+  pass(from: number, steps: number): number {
+    const step = this.path[steps]
+    if (typeof step === "string") return this.passObject(from, step, steps)
+    if (typeof step === "number") return this.passList(from, step, steps)
+    const end = skipValue(this.text, from)
+    if (end !== broken) {
+      this.start = from
+      this.end = end
+    }
+    return end
+  }
+
+  private passObject(from: number, name: string, steps: number): number {
+    const { text } = this
+    if (text.charCodeAt(from) !== openBrace) return skipValue(text, from)
+    let at = skipSpace(text, from + 1)
+    while (text.charCodeAt(at) === quote) {
+      const keyEnd = skipString(text, at)
+      const separator = skipSpace(text, keyEnd)
+      if (text.charCodeAt(separator) !== colon) return broken
+      const value = skipSpace(text, separator + 1)
+      const end = isName(text.slice(at + 1, keyEnd - 1), name)
+        ? this.passAnew(value, steps + 1)
+        : skipValue(text, value)
+      if (end === broken) return broken
+      const next = skipSpace(text, end)
+      const code = text.charCodeAt(next)
+      if (code === closeBrace) return next + 1
+      if (code !== comma) return broken
+      at = skipSpace(text, next + 1)
+    }
+    return text.charCodeAt(at) === closeBrace ? at + 1 : broken
+  }
+
+  /** Of repeated members that are whole, the last one counts, wherever the path leads in those before. */
+  private passAnew(from: number, steps: number): number {
+    const { end: endBefore, start: startBefore } = this
+    this.start = broken
+    const end = this.pass(from, steps)
+    if (end === broken) {
+      this.start = startBefore
+      this.end = endBefore
+    }
+    return end
+  }
+
+  private passList(from: number, position: number, steps: number): number {
+    const { text } = this
+    if (text.charCodeAt(from) !== openBracket) return skipValue(text, from)
+    let at = skipSpace(text, from + 1)
+    if (text.charCodeAt(at) === closeBracket) return at + 1
+    for (let index = 0;; index++) {
+      const end = index === position ? this.pass(at, steps + 1) : skipValue(text, at)
+      if (end === broken) return broken
+      const next = skipSpace(text, end)
+      const code = text.charCodeAt(next)
+      if (code === closeBracket) return next + 1
+      if (code !== comma) return broken
+      at = skipSpace(text, next + 1)
+    }
   }
 }
 

@@ -97,34 +97,38 @@ const textOf = (value: unknown): string => typeof value === "string" ? value : "
 const objectsOf = (list: unknown): ReadonlyArray<JsonObject> => Array.isArray(list) ? list.filter(isJsonObject) : []
 
 interface Message {
+  readonly item: JsonObject
   readonly text: string
   readonly refusal: string
-  readonly logprobs: ReadonlyArray<unknown>
-  readonly complete: boolean
-  /** A remark on the way to the answer. */
-  readonly commentary: boolean
+  readonly rank: number
 }
 
 const messageOf = (item: JsonObject): Message => {
-  const parts = typeof item.content === "string"
-    ? [{ type: "output_text", text: item.content }]
-    : objectsOf(item.content)
-  return {
-    text: parts.map((part) => part.type === "refusal" ? "" : textOf(part.text)).join(""),
-    refusal: parts.map((part) => part.type === "refusal" ? textOf(part.refusal) : "").join(""),
-    logprobs: parts.flatMap((part): ReadonlyArray<unknown> => Array.isArray(part.logprobs) ? part.logprobs : []),
-    complete: item.status === "completed" || typeof item.status !== "string",
-    commentary: item.phase === "commentary"
+  const { content } = item
+  let text = textOf(content)
+  let refusal = ""
+  if (Array.isArray(content)) {
+    for (const part of content) {
+      if (!isJsonObject(part)) continue
+      if (part.type === "refusal") refusal += textOf(part.refusal)
+      else text += textOf(part.text)
+    }
   }
+  return { item, text, refusal, rank: rankOf(item) }
 }
 
-/** Several messages are not parts of one: the first can be a torn start of the next. The last whole one counts. */
-const answerAmong = (messages: ReadonlyArray<Message>): Message | undefined => {
-  const telling = messages.filter((message) => message.text !== "" || message.refusal !== "")
-  const final = telling.filter((message) => !message.commentary)
-  const candidates = final.length > 0 ? final : telling
-  return candidates.findLast((message) => message.complete) ?? candidates.at(-1)
+/** A remark on the way to the answer counts less than a torn answer, and that less than a whole one. */
+const rankOf = ({ phase, status }: JsonObject): number =>
+  (phase === "commentary" ? 0 : 2) + (status === "completed" || typeof status !== "string" ? 1 : 0)
+
+/** Several messages are not parts of one: the first can be a torn start of the next. The last of the best counts. */
+const better = (before: Message | undefined, message: Message): Message | undefined => {
+  if (message.text === "" && message.refusal === "") return before
+  return before === undefined || message.rank >= before.rank ? message : before
 }
+
+const logprobsOf = ({ content }: JsonObject): ReadonlyArray<unknown> =>
+  objectsOf(content).flatMap((part): ReadonlyArray<unknown> => Array.isArray(part.logprobs) ? part.logprobs : [])
 
 const toolCallOf = (item: JsonObject): ChatCompletion.ToolCall => ({
   id: textOf(item.call_id ?? item.id),
@@ -136,17 +140,31 @@ const toolCallOf = (item: JsonObject): ChatCompletion.ToolCall => ({
 })
 
 /** The thoughts themselves where the server gives them, else their summary. */
-const reasoningOf = (items: ReadonlyArray<JsonObject>): string =>
-  items.flatMap((item) => {
-    const thoughts = objectsOf(item.content)
-    return thoughts.length > 0 ? thoughts : objectsOf(item.summary)
-  }).map((part) => textOf(part.text)).filter((text) => text !== "").join("\n\n")
+const thoughtsOf = (item: JsonObject): ReadonlyArray<string> => {
+  const thoughts = objectsOf(item.content)
+  return (thoughts.length > 0 ? thoughts : objectsOf(item.summary)).map((part) => textOf(part.text))
+    .filter((text) => text !== "")
+}
 
 const fromResponse = (body: JsonObject, output: ReadonlyArray<unknown>): Normalised => {
-  const items = objectsOf(output)
-  const ofType = (...types: ReadonlyArray<string>) => items.filter((item) => types.includes(textOf(item.type)))
-  const message = answerAmong(ofType("message").map(messageOf))
-  const toolCalls = ofType("function_call", "custom_tool_call").map(toolCallOf)
+  let message: Message | undefined
+  const thoughts: Array<string> = []
+  const toolCalls: Array<ChatCompletion.ToolCall> = []
+  for (const item of output) {
+    if (!isJsonObject(item)) continue
+    switch (item.type) {
+      case "message":
+        message = better(message, messageOf(item))
+        break
+      case "reasoning":
+        thoughts.push(...thoughtsOf(item))
+        break
+      case "function_call":
+      case "custom_tool_call":
+        toolCalls.push(toolCallOf(item))
+        break
+    }
+  }
   const finishReason = finishReasonOf(body, toolCalls.length > 0)
   const refusal = message === undefined || message.refusal === "" ? null : message.refusal
   const usage = isJsonObject(body.usage) ? body.usage : null
@@ -155,14 +173,14 @@ const fromResponse = (body: JsonObject, output: ReadonlyArray<unknown>): Normali
     created: typeof body.created_at === "number" ? Math.trunc(body.created_at) : 0,
     model: textOf(body.model),
     content: message?.text ?? "",
-    reasoning: reasoningOf(ofType("reasoning")),
+    reasoning: thoughts.join("\n\n"),
     toolCalls,
     refusal,
     finishReason,
     usage: usage === null ? null : usageOf(usage),
     providerUsage: usage
   })
-  const logprobs = message?.logprobs ?? []
+  const logprobs = message === undefined ? [] : logprobsOf(message.item)
   return {
     body: logprobs.length === 0 ? completion : withLogprobs(completion, logprobs),
     refused: refusal !== null,
@@ -263,7 +281,11 @@ const usageInOrder = (body: JsonObject): JsonObject | undefined => {
  */
 export const isWritable = (value: unknown, depth = 0): boolean => {
   if (typeof value !== "object" || value === null) return true
-  return depth < 500 && Object.values(value).every((member) => isWritable(member, depth + 1))
+  if (depth === 500) return false
+  for (const member of Array.isArray(value) ? value : Object.values(value)) {
+    if (typeof member === "object" && !isWritable(member, depth + 1)) return false
+  }
+  return true
 }
 
 const toWellFormed = (value: unknown): unknown => {
