@@ -62,8 +62,6 @@ export const rowOf = (runTag: string, wireId: string): number | undefined => {
   return row > 0 && Number.isSafeInteger(row) && wireId[runTag.length + 1] !== "0" ? row : undefined
 }
 
-const quote = 34
-
 /**
  * The row number of the first wire id of this run in a line of results, or `undefined` when there is none. It looks at
  * the bytes only, so that rows can be counted without parsing them; a model never sees the tag, and cannot repeat it.
@@ -71,9 +69,32 @@ const quote = 34
  * @since 0.1.0
  * @category destructors
  */
-export const rowInLine = (runTag: string, line: Buffer): number | undefined => {
-  const start = line.indexOf(`"${runTag}-`)
-  if (start === -1) return undefined
-  const end = line.indexOf(quote, start + 1)
-  return end === -1 ? undefined : rowOf(runTag, line.toString("latin1", start + 1, end))
+export const rowInLine = (runTag: string, line: Buffer): number | undefined => rowFinder(runTag)(line)
+
+const quote = 34
+const zero = 48
+
+/**
+ * `rowInLine` for many lines of one run.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const rowFinder = (runTag: string): (line: Buffer) => number | undefined => {
+  const head = Buffer.from(`"${runTag}-`)
+  return (line) => {
+    const start = line.indexOf(head)
+    if (start === -1) return undefined
+    const first = start + head.length
+    // A number begins with no zero, and with a digit at all.
+    if (line[first] === zero) return undefined
+    let row = 0
+    for (let at = first;; at++) {
+      const byte = line[at]
+      if (byte === quote) return row > 0 && Number.isSafeInteger(row) ? row : undefined
+      const digit = byte === undefined ? -1 : byte - zero
+      if (digit < 0 || digit > 9) return undefined
+      row = row * 10 + digit
+    }
+  }
 }

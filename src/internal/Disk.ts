@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import * as NodeFs from "node:fs"
 import * as NodePath from "node:path"
 import { DiskError } from "../RunError.js"
-import { macrotask } from "./BlockLoop.js"
+import { blockLoop, macrotask } from "./BlockLoop.js"
 
 /** What is known of a file or directory. */
 export interface Stat {
@@ -131,6 +131,25 @@ export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =
         ))
     })
   )
+
+/**
+ * Gives a file's bytes to synchronous work, in slices, in blocks of at most `size`. There is only one block, which is
+ * filled again and again: its bytes are lent until the work returns, and stay in the processor's cache.
+ */
+export const forEachBlock = (path: string, size: number, operation: string, work: (block: Buffer) => void) =>
+  Effect.scoped(Effect.flatMap(openScoped(path, "read"), (handle) =>
+    Effect.suspend(() => {
+      let block: Buffer | undefined
+      return blockLoop(
+        () => {
+          block ??= Buffer.allocUnsafe(Math.min(size, nextBlock(handle.size(), 0)))
+          const length = handle.read(block, 0, block.length, null)
+          if (length > 0) work(block.subarray(0, length))
+          return length > 0
+        },
+        (error) => toDiskError(operation, path, error)
+      )
+    })))
 
 /** The whole of a small file. */
 export const readBytes = (path: string) =>

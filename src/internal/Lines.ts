@@ -1,10 +1,13 @@
 /**
  * Lines out of blocks of bytes: a newline search on the buffer, one slice a line, no copy but for the line that two
- * blocks share.
+ * blocks share. A block may be used anew once it has been taken.
  */
 
-/** Takes one line, without its newline or carriage return, and its number from 1. The bytes are only lent. */
-export type OnLine = (line: Buffer, lineNumber: number) => void
+/**
+ * Takes one line, without its newline or carriage return, its number from 1, and where it begins in all bytes. Its own
+ * bytes are only lent.
+ */
+export type OnLine = (line: Buffer, lineNumber: number, position: number) => void
 
 /** What became of a line longer than the cap: it is passed over, and only its number is told. */
 export type OnLongLine = (lineNumber: number) => void
@@ -19,10 +22,12 @@ const carriageReturn = 13
  * memory.
  */
 export class LineSplitter {
-  private carried: Array<Uint8Array> = []
+  private carried: Array<Buffer> = []
   private carriedBytes = 0
   private overlong = false
   private lineNumber = 0
+  /** The bytes of all blocks before this one. */
+  private before = 0
   private atStart = true
 
   constructor(
@@ -39,19 +44,20 @@ export class LineSplitter {
       const end = bytes.indexOf(newline, start)
       if (end === -1) break
       if (this.carriedBytes === 0 && !this.overlong) {
-        this.emit(bytes.subarray(start, end))
+        this.emit(bytes.subarray(start, end), this.before + start)
       } else {
         this.carry(bytes.subarray(start, end))
-        this.emitCarried()
+        this.emitCarried(this.before + end)
       }
       start = end + 1
     }
     if (start < bytes.length) this.carry(bytes.subarray(start))
+    this.before += bytes.length
   }
 
   /** Ends the input: what follows the last newline is a line too. */
   end(): void {
-    if (this.carriedBytes > 0 || this.overlong) this.emitCarried()
+    if (this.carriedBytes > 0 || this.overlong) this.emitCarried(this.before)
   }
 
   private carry(piece: Buffer): void {
@@ -63,14 +69,13 @@ export class LineSplitter {
       this.carriedBytes = 0
       return
     }
-    this.carried.push(piece)
+    this.carried.push(Buffer.from(piece))
     this.carriedBytes += piece.length
   }
 
-  private emitCarried(): void {
-    const line = this.carried.length === 1 && this.carried[0] !== undefined
-      ? Buffer.from(this.carried[0].buffer, this.carried[0].byteOffset, this.carried[0].length)
-      : Buffer.concat(this.carried)
+  private emitCarried(end: number): void {
+    const [first] = this.carried
+    const line = first !== undefined && this.carried.length === 1 ? first : Buffer.concat(this.carried)
     const overlong = this.overlong
     this.carried = []
     this.carriedBytes = 0
@@ -80,16 +85,20 @@ export class LineSplitter {
       this.atStart = false
       this.onLongLine(this.lineNumber)
     } else {
-      this.emit(line)
+      this.emit(line, end - line.length)
     }
   }
 
-  private emit(line: Buffer): void {
+  private emit(line: Buffer, position: number): void {
     this.lineNumber++
     const from = this.atStart && line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf ? 3 : 0
     const to = line[line.length - 1] === carriageReturn ? line.length - 1 : line.length
     this.atStart = false
-    if (to - from > this.longest) this.onLongLine(this.lineNumber)
-    else this.onLine(from === 0 && to === line.length ? line : line.subarray(from, Math.max(from, to)), this.lineNumber)
+    if (to - from > this.longest) {
+      this.onLongLine(this.lineNumber)
+    } else {
+      const whole = from === 0 && to === line.length
+      this.onLine(whole ? line : line.subarray(from, Math.max(from, to)), this.lineNumber, position + from)
+    }
   }
 }

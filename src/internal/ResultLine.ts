@@ -48,24 +48,22 @@ export const pieces = (outcome: Outcome): ResultPieces => ({
 const unobjected = "null}"
 
 /** The second piece of an answer's line, byte for byte, but with what is wrong with the answer as its error. */
-export const objectTo = (after: Buffer, problem: AnswerProblem): readonly [kept: Buffer, error: string] => [
-  after.subarray(0, after.length - unobjected.length),
-  `${
-    text({
-      code: problem.code.toWellFormed(),
-      message: `${problem.path}: ${problem.problem}`.toWellFormed(),
-      outcome: "invalid",
-      retryable: false,
-      ...isRepairable(problem) ? { repairable: true } : undefined
-    })
-  }}`
-]
+export const objectTo = (after: string, problem: AnswerProblem): string => {
+  const error = text({
+    code: problem.code.toWellFormed(),
+    message: `${problem.path}: ${problem.problem}`.toWellFormed(),
+    outcome: "invalid",
+    retryable: false,
+    ...isRepairable(problem) ? { repairable: true } : undefined
+  })
+  return `${after.slice(0, -unobjected.length)}${error}}`
+}
 
 /**
  * The text of an answer, in the pieces of its line; `undefined` where there is none that could be checked: an embedding,
  * a call of tools.
  */
-export const replyOf = (before: string, after: string): string | undefined => {
+export const replyOf = ({ after, before }: ResultPieces): string | undefined => {
   const line: unknown = JSON.parse(`${before}null${after}`)
   const response = isJsonObject(line) ? line["response"] : undefined
   const body = isJsonObject(response) ? response["body"] : undefined

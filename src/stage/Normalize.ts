@@ -10,6 +10,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as NodePath from "node:path"
@@ -23,13 +24,13 @@ import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
 import { LineSplitter } from "../internal/Lines.js"
 import * as RawContent from "../internal/RawContent.js"
-import { contiguousIndex, ResultSorter, type RowIndex, sparseIndex } from "../internal/ResultSorter.js"
+import { contiguousIndex, type RawSource, ResultSorter, type RowIndex, sparseIndex } from "../internal/ResultSorter.js"
 import * as ReusedLine from "../internal/ReusedLine.js"
 import * as RowRecord from "../internal/RowRecord.js"
 import { ShardMeter } from "../internal/ShardMeter.js"
 import type * as Model from "../Model.js"
 import { Provider } from "../Provider.js"
-import type { RawResults } from "../RawResults.js"
+import type { RawFile, RawResults } from "../RawResults.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { type DiskError, ShardChanged } from "../RunError.js"
 import { Progress } from "../RunEvent.js"
@@ -107,16 +108,8 @@ const hasTooManyValues = (line: Buffer): boolean => {
 
 const bufferSize = 1 << 20
 
-/** Gives each line of a stream of blocks to synchronous work. */
-const forEachLine = <E>(
-  blocks: Stream.Stream<Uint8Array, E>,
-  path: string,
-  splitter: LineSplitter
-): Effect.Effect<void, E | DiskError> =>
-  Effect.zipRight(
-    Stream.runForEach(blocks, (block) => Disk.attempt("normalise", path, () => splitter.push(block))),
-    Disk.attempt("normalise", path, () => splitter.end())
-  )
+/** As many rows as this are read, decoded and written in a few milliseconds. */
+const rowsBlockSize = 1 << 14
 
 /** Asks the check about the answer to the row of this record. */
 const judge =
@@ -180,11 +173,11 @@ const make = Effect.gen(function*() {
       problem ??= `line ${lineNumber} is too long`
     })
     let checksum = 0
-    const blocks = Stream.tap(Disk.readBlocks(path), (block) =>
-      Effect.sync(() => {
-        checksum = crc32(block, checksum)
-      }))
-    yield* forEachLine(blocks, path, splitter)
+    yield* Disk.forEachBlock(path, rowsBlockSize, "normalise", (block) => {
+      checksum = crc32(block, checksum)
+      splitter.push(block)
+    })
+    yield* Disk.attempt("normalise", path, () => splitter.end())
     if (problem === undefined && count !== shard.rows) problem = `it has ${count} rows instead of ${shard.rows}`
     if (shard.rowsCrc32 !== undefined && checksum !== shard.rowsCrc32) problem ??= "its checksum differs"
     if (problem !== undefined) return yield* changed(shard, problem)
@@ -203,50 +196,72 @@ const make = Effect.gen(function*() {
   const writer = (path: string) =>
     Effect.map(Disk.openScoped(path, "write"), (handle) => ({ handle, blocks: new BlockWriter(handle, bufferSize) }))
 
-  const normalizeInto = Effect.fn(function*(
-    raw: RawResults,
-    check: AnswerCheck | undefined,
-    index: RowIndex,
-    partial: string,
-    scratchPath: string
-  ) {
-    const { shard } = raw.batch
-    const anomaliesPath = RunDirectory.partAnomalies(shard)
-    const anomalies = yield* writer(anomaliesPath)
-    const scratch = yield* writer(scratchPath)
-    const part = yield* writer(partial)
-    const scratchReader = yield* Disk.openScoped(scratchPath, "read")
-    const { find } = yield* catalogue
-    const meter = new ShardMeter(find, shard)
-    const sorter = new ResultSorter(
-      shard,
-      index,
-      shard.mode === "reused" ? ReusedLine.decodeWith(provider.decode) : provider.decode,
-      scratch.blocks,
-      scratchReader,
-      anomalies.blocks,
-      meter
-    )
-    for (const [at, file] of raw.files.entries()) {
-      const path = RunDirectory.raw(shard, file.name)
-      // Downloads that were all short repeat each other: that is not the provider's doing.
-      const isRepeat = raw.files.slice(0, at).some(({ file: { kind } }) => kind === file.file.kind)
-      const splitter = new LineSplitter(
-        longestLine,
-        (line, lineNumber) =>
-          hasTooManyValues(line)
-            ? sorter.acceptLongLine(file.name, lineNumber)
-            : sorter.accept(line, file.name, lineNumber, isRepeat),
-        (lineNumber) => sorter.acceptLongLine(file.name, lineNumber)
-      )
-      yield* forEachLine(RawContent.blocks(path, file.packing), path, splitter).pipe(
+  /** Gives each line of a file of raw results to synchronous work. */
+  const forEachRawLine = Effect.fn(function*(shard: Shard, file: RawFile, splitter: LineSplitter) {
+    const path = RunDirectory.raw(shard, file.name)
+    if (file.packing === "plain") {
+      yield* Disk.forEachBlock(path, bufferSize, "normalise", (block) => splitter.push(block))
+    } else {
+      yield* RawContent.blocks(path, file.packing).pipe(
+        Stream.runForEach((block) => Disk.attempt("normalise", path, () => splitter.push(block))),
         Effect.catchTag(
           "ArchiveProblem",
           ({ problem }) => new ArchiveRejected({ directory: shard.directory, path, problem })
         )
       )
     }
-    yield* Disk.attempt("write", scratchPath, () => scratch.blocks.flush())
+    yield* Disk.attempt("normalise", path, () => splitter.end())
+  })
+
+  /** Gives nothing where the sorter was mistaken. */
+  const normalizeInto = Effect.fn(function*(
+    raw: RawResults,
+    check: AnswerCheck | undefined,
+    index: RowIndex,
+    partial: string,
+    scratchPath: string,
+    careful: boolean
+  ) {
+    const { shard } = raw.batch
+    const anomaliesPath = RunDirectory.partAnomalies(shard)
+    const anomalies = yield* writer(anomaliesPath)
+    const part = yield* writer(partial)
+    const { find } = yield* catalogue
+    const meter = new ShardMeter(find, shard)
+    const sorter = new ResultSorter(
+      shard,
+      index,
+      shard.mode === "reused" ? ReusedLine.decodeWith(provider.decode) : provider.decode,
+      anomalies.blocks,
+      meter,
+      careful
+    )
+    // The lines of packed files wait here to be read in row order.
+    const scratch = raw.files.every(({ packing }) => packing === "plain") ? undefined : {
+      ...yield* writer(scratchPath),
+      reader: yield* Disk.openScoped(scratchPath, "read")
+    }
+    for (const [at, file] of raw.files.entries()) {
+      const isPlain = file.packing === "plain"
+      const source: RawSource = {
+        name: file.name,
+        // Downloads that were all short repeat each other: that is not the provider's doing.
+        isRepeat: raw.files.slice(0, at).some(({ file: { kind } }) => kind === file.file.kind),
+        reader: scratch === undefined || isPlain
+          ? yield* Disk.openScoped(RunDirectory.raw(shard, file.name), "read")
+          : scratch.reader,
+        copy: isPlain ? undefined : scratch?.blocks
+      }
+      const splitter = new LineSplitter(
+        longestLine,
+        (line, lineNumber, position) =>
+          hasTooManyValues(line)
+            ? sorter.acceptLongLine(source, lineNumber)
+            : sorter.accept(line, source, lineNumber, position),
+        (lineNumber) => sorter.acceptLongLine(source, lineNumber)
+      )
+      yield* forEachRawLine(shard, file, splitter)
+    }
     const absent = absentOutcome(raw)
     let unreadable: number | undefined
     const judgeOf = (row: number, record: Buffer) =>
@@ -257,6 +272,7 @@ const make = Effect.gen(function*() {
       shard,
       (at, head, record) => sorter.emit(at, head, absent, part.blocks, judgeOf(head.row, record))
     )
+    if (sorter.mistaken) return undefined
     if (unreadable !== undefined) return yield* changed(shard, `the record of row ${unreadable} is no request`)
     yield* Disk.attempt("make durable", partial, () => {
       part.blocks.flush()
@@ -279,7 +295,13 @@ const make = Effect.gen(function*() {
       disk.syncDirectory(shard.directory)
     })
     const index = yield* indexOf(shard)
-    const part = yield* normalizeInto(raw, check, index, `${path}.tmp`, scratchPath).pipe(
+    const attempt = (careful: boolean) => normalizeInto(raw, check, index, `${path}.tmp`, scratchPath, careful)
+    const part = yield* attempt(false).pipe(
+      Effect.filterOrElse(Predicate.isNotUndefined, () => attempt(true)),
+      Effect.filterOrDieMessage(
+        Predicate.isNotUndefined,
+        `The raw results of shard ${shard.id} change while they are read`
+      ),
       Effect.ensuring(Effect.ignore(Disk.attempt("remove", scratchPath, () => disk.remove(scratchPath))))
     )
     yield* Disk.attempt("keep", path, () => {

@@ -8,6 +8,7 @@ import type { BadLine, DecodedLine } from "llm-batch/Provider"
 import { isJsonObject } from "llm-batch/Request"
 import { Shard } from "llm-batch/Shard"
 import { BlockWriter } from "../../src/internal/BlockWriter.js"
+import { parse } from "../../src/internal/JsonText.js"
 import * as MemoryDisk from "../../src/internal/MemoryDisk.js"
 import { contiguousIndex, type Judge, ResultSorter, sparseIndex } from "../../src/internal/ResultSorter.js"
 import { ShardMeter } from "../../src/internal/ShardMeter.js"
@@ -47,7 +48,7 @@ interface Asked {
 
 /** Lines of these tests are `{"id": <wire id>, "text": <answer>}`, or have their body's text as `bodyText`. */
 const decode = (text: string): Either.Either<DecodedLine, BadLine> => {
-  const line: unknown = JSON.parse(text)
+  const line: unknown = parse(text)
   if (!isJsonObject(line) || typeof line["id"] !== "string") return Either.left({ wireId: null, problem: "no id" })
   const { bodyText, failed, model, refused, text: answer, truncated, usage } = line
   const body = { text: answer, model, ...(usage === undefined ? undefined : { usage }) }
@@ -85,24 +86,17 @@ const priced = (name: string): Model.Model =>
   })
 
 /** A sorter of the rows 1 to `rows`, and what it writes. */
-const setUp = (rows: number, { asked = null, mode = "batch" }: Asked = {}) => {
+const setUp = (rows: number, { asked = null, mode = "batch" }: Asked, careful: boolean) => {
   const memory = MemoryDisk.make()
   const open = (path: string) => new BlockWriter(memory.disk.open(path, "write"), 32)
-  const [scratch, part, anomalies] = [open("/scratch"), open("/part"), open("/anomalies")]
+  const [raw, part, anomalies] = [open("/raw"), open("/part"), open("/anomalies")]
   const all = new Shard({ ...shard(1, rows), model: asked, mode })
   const meter = new ShardMeter(Model.make([priced("alpha"), priced("beta")]).find, all)
-  const sorter = new ResultSorter(
-    all,
-    contiguousIndex(all),
-    decode,
-    scratch,
-    memory.disk.open("/scratch", "read"),
-    anomalies,
-    meter
-  )
+  const sorter = new ResultSorter(all, contiguousIndex(all), decode, anomalies, meter, careful)
+  const source = { name: "raw.jsonl", isRepeat: false, reader: memory.disk.open("/raw", "read"), copy: raw }
+  const accept = (line: string, lineNumber: number) => sorter.accept(Buffer.from(line), source, lineNumber, 0)
   /** Gives every row, and then what was written. */
   const finish = (judge?: Judge) => {
-    scratch.flush()
     for (let at = 0; at < rows; at++) {
       sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part, judge)
     }
@@ -111,14 +105,26 @@ const setUp = (rows: number, { asked = null, mode = "batch" }: Asked = {}) => {
     const read = (path: string) => (memory.files().get(path) ?? "").toString()
     return { tally: sorter.tally, bill: meter.bill(), text: read("/part"), anomalies: read("/anomalies") }
   }
-  return { sorter, finish }
+  return { sorter, source, accept, finish }
 }
 
-const sort = (rows: number, lines: ReadonlyArray<object>, judge?: Judge, asked?: Asked) => {
-  const { finish, sorter } = setUp(rows, asked)
-  lines.forEach((line, index) => sorter.accept(Buffer.from(JSON.stringify(line)), "raw.jsonl", index + 1))
-  return finish(judge)
+/** What becomes of lines, with whether the first sorter was mistaken, so that a careful one followed. */
+const sortText = (rows: number, lines: ReadonlyArray<string>, judge?: Judge, asked: Asked = {}) => {
+  const sorted = (careful: boolean) => {
+    const { accept, finish, sorter } = setUp(rows, asked, careful)
+    lines.forEach((line, index) => accept(line, index + 1))
+    return { ...finish(judge), mistaken: sorter.mistaken }
+  }
+  const first = sorted(false)
+  const careful = sorted(true)
+  assert.isFalse(careful.mistaken)
+  if (first.mistaken) return { ...careful, mistaken: true }
+  assert.deepStrictEqual(first, careful)
+  return first
 }
+
+const sort = (rows: number, lines: ReadonlyArray<object>, judge?: Judge, asked?: Asked) =>
+  sortText(rows, lines.map((line) => JSON.stringify(line)), judge, asked)
 
 describe("an index", () => {
   it("of rows that follow each other finds those", () => {
@@ -168,14 +174,39 @@ describe("a sorter", () => {
   })
 
   it("counts a line that is too long, and misses its row", () => {
-    const { finish, sorter } = setUp(1)
-    sorter.acceptLongLine("raw.jsonl", 7)
+    const { finish, sorter, source } = setUp(1, {}, false)
+    sorter.acceptLongLine(source, 7)
     const { anomalies, tally } = finish()
     assert.deepStrictEqual([tally.malformedLines, tally.missing, tally.rows], [1, 1, 1])
     assert.strictEqual(
       anomalies,
       "{\"kind\":\"malformed\",\"shard\":\"0001\",\"file\":\"raw.jsonl\",\"line\":7,\"wire_id\":null}\n"
     )
+  })
+
+  it("begins anew where a line is another than its bytes say", () => {
+    const told = (lines: ReadonlyArray<string>) => {
+      const { anomalies, mistaken, tally } = sortText(2, lines)
+      assert.isTrue(mistaken)
+      return [tally.succeeded, tally.missing, anomalies.match(/"kind":"\w+"|"line":\d+/gu)?.join()]
+    }
+    // Cut short, before and after the whole line of the row.
+    assert.deepStrictEqual(told(["{\"id\":\"tag-2\",\"te"]), [0, 2, "\"kind\":\"malformed\",\"line\":1"])
+    assert.deepStrictEqual(
+      told(["{\"id\":\"tag-2\",\"te", "{\"id\":\"tag-2\"}", "{\"id\":\"tag-2\"}"]),
+      [1, 1, "\"kind\":\"malformed\",\"line\":1,\"kind\":\"duplicate\",\"line\":3"]
+    )
+    // It names a row before its own id.
+    assert.deepStrictEqual(told(["{\"text\":\"tag-1\",\"id\":\"tag-2\"}"]), [1, 1, undefined])
+    assert.deepStrictEqual(
+      told(["{\"text\":\"tag-1\",\"id\":\"tag-2\"}", "{\"id\":\"tag-1\"}"]),
+      [2, 0, undefined]
+    )
+  })
+
+  it("knows a row by an id that is written with escapes", () => {
+    const { mistaken, tally, text } = sortText(1, ["{\"id\":\"t\\u0061g-1\",\"text\":\"a\"}"])
+    assert.deepStrictEqual([mistaken, tally.succeeded, text.includes("\"text\":\"a\"")], [false, 1, true])
   })
 
   it("tells where each odd line is", () => {
@@ -356,7 +387,8 @@ describe("a sorter with a judge of answers", () => {
       asked.push(reply)
       return undefined
     })
-    assert.deepStrictEqual(asked, [""])
+    // By both sorters.
+    assert.deepStrictEqual(asked, ["", ""])
     assert.strictEqual(tally.succeeded, 4)
   })
 
@@ -378,7 +410,7 @@ describe("a sorter with a judge of answers", () => {
           return undefined
         }
       )
-      assert.deepStrictEqual(asked, answers)
+      assert.deepStrictEqual(asked, [...answers, ...answers])
     }
   )
 })
