@@ -10,6 +10,8 @@ const longestUnit = 3
 /** Where the buffer begins: a run of many small shards has many writers. */
 const smallestBuffer = 1 << 12
 
+const newline = 10
+
 /** A file being written. Its methods throw what the disk throws. */
 export class BlockWriter {
   private buffer: Buffer
@@ -49,6 +51,13 @@ export class BlockWriter {
     }
     this.buffer.set(bytes, this.used)
     this.used += bytes.length
+  }
+
+  /** Appends bytes and a newline. */
+  line(bytes: Uint8Array): void {
+    this.bytes(bytes)
+    if (this.used === this.buffer.length) this.makeRoom(1)
+    this.buffer[this.used++] = newline
   }
 
   /** Hands what is buffered to the disk. */

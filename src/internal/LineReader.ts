@@ -1,16 +1,21 @@
 /**
  * The lines of a file, one whenever it is asked for: for merges, which go through several files side by side. Memory
- * holds one block and the line that it ends in.
+ * holds two blocks and the line that one ends in.
  */
 import type * as Disk from "./Disk.js"
 import { LineSplitter } from "./Lines.js"
 
 const blockSize = 1 << 17
 
+const emptyBlock = Buffer.alloc(0)
+
 /** A file being read line by line. Its methods throw what the disk throws. */
 export class LineReader {
   private readonly handle: Disk.Handle
   private readonly splitter: LineSplitter
+  /** The block that the last lines are in, and the one that is filled next. */
+  private block = emptyBlock
+  private spare = emptyBlock
   private lines: Array<Buffer> = []
   private next = 0
   private ended = false
@@ -21,17 +26,20 @@ export class LineReader {
     this.splitter = new LineSplitter(longest, (line) => this.lines.push(line), onLongLine)
   }
 
-  /** The next line, without its newline; `undefined` at the end. Its bytes stay as they are. */
+  /**
+   * The next line, without its newline; `undefined` at the end. Its bytes stay as they are until the next but one is
+   * read.
+   */
   read(): Buffer | undefined {
     while (this.next === this.lines.length && !this.ended) {
-      this.lines = []
+      if (this.lines.length > 0) [this.block, this.spare] = [this.spare, this.block]
+      if (this.block.length === 0) this.block = Buffer.allocUnsafe(blockSize)
+      this.lines.length = 0
       this.next = 0
-      // A block of its own each time: lines are slices of it.
-      const block = Buffer.allocUnsafe(blockSize)
-      const length = this.handle.read(block, 0, blockSize, null)
+      const length = this.handle.read(this.block, 0, blockSize, null)
       this.ended = length === 0
       if (this.ended) this.splitter.end()
-      else this.splitter.push(block.subarray(0, length))
+      else this.splitter.push(this.block.subarray(0, length))
     }
     return this.lines[this.next++]
   }

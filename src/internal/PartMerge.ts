@@ -140,8 +140,7 @@ export class PartMerge {
     const { batchId, shard } = file
     tally.rows++
     tally[head.outcome]++
-    this.results.bytes(result)
-    this.results.text("\n")
+    this.results.line(result)
     if (head.outcome === "succeeded") return
     const error = ResultLine.decodeError(result)
     if (error === undefined) throw changed(file, `the result of row ${head.row} has neither answer nor error`)

@@ -76,9 +76,6 @@ export const replyOf = ({ after, before }: ResultPieces): string | undefined => 
   return typeof content === "string" ? content : ""
 }
 
-/** These bytes can only stand where the head of a part record ends: inside JSON strings every quote is escaped. */
-const resultStart = ",\"result\":"
-
 /** What a merge needs to know of a row besides its line. */
 export interface PartHead {
   readonly row: number
@@ -86,14 +83,16 @@ export interface PartHead {
   readonly outcome: OutcomeName
 }
 
+const rowStart = "{\"row\":"
+const lineStart = ",\"line\":"
+const tailOf = (outcome: OutcomeName) => `,"outcome":"${outcome}","result":`
+
 /** The start of a part record, up to its result. */
 export const partHead = (head: RowHead, outcome: OutcomeName): string =>
-  `{"row":${head.row},"line":${head.line},"outcome":"${outcome}"${resultStart}`
+  `${rowStart}${head.row}${lineStart}${head.line}${tailOf(outcome)}`
 
 /** The end of a part record, after its result. */
 export const partEnd = "}\n"
-
-const headPattern = /^\{"row":(\d+),"line":(\d+),"outcome":"(\w+)"$/u
 
 /** The outcomes by name. */
 export const outcomeNames: Record<string, OutcomeName> = {
@@ -105,17 +104,47 @@ export const outcomeNames: Record<string, OutcomeName> = {
   missing: "missing"
 }
 
-/** A part record taken apart: its head, and the bytes of the result line in it. */
-export const decodePart = (record: Buffer): { readonly head: PartHead; readonly result: Buffer } | undefined => {
-  const end = record.indexOf(resultStart)
-  if (end === -1) return undefined
-  const match = headPattern.exec(record.toString("latin1", 0, end))
-  const outcome = outcomeNames[match?.[3] ?? ""]
-  if (match === null || outcome === undefined) return undefined
-  return {
-    head: { row: Number(match[1]), line: Number(match[2]), outcome },
-    result: record.subarray(end + resultStart.length, record.length - 1)
+const rowStartBytes = Buffer.from(rowStart)
+const lineStartBytes = Buffer.from(lineStart)
+const tails = Object.values(outcomeNames).map((outcome) => ({ outcome, bytes: Buffer.from(tailOf(outcome)) }))
+
+const startsAt = (record: Buffer, from: number, start: Buffer): boolean => {
+  for (let at = 0; at < start.length; at++) {
+    if (record[from + at] !== start[at]) return false
   }
+  return true
+}
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 48 && byte <= 57
+
+const digitsEnd = (record: Buffer, from: number): number => {
+  let at = from
+  while (isDigit(record[at])) at++
+  return at
+}
+
+const numberIn = (record: Buffer, from: number, to: number): number => {
+  let number = 0
+  for (let at = from; at < to; at++) number = number * 10 + (record[at] ?? 0) - 48
+  return number
+}
+
+/** A part record taken apart: its head, and the bytes of the result line in it. It is read byte by byte, for merges. */
+export const decodePart = (record: Buffer): { readonly head: PartHead; readonly result: Buffer } | undefined => {
+  const rowAt = rowStartBytes.length
+  const rowEnd = digitsEnd(record, rowAt)
+  const lineAt = rowEnd + lineStartBytes.length
+  const lineEnd = digitsEnd(record, lineAt)
+  if (rowEnd === rowAt || lineEnd === lineAt) return undefined
+  if (!startsAt(record, 0, rowStartBytes) || !startsAt(record, rowEnd, lineStartBytes)) return undefined
+  for (const { bytes, outcome } of tails) {
+    if (!startsAt(record, lineEnd, bytes)) continue
+    return {
+      head: { row: numberIn(record, rowAt, rowEnd), line: numberIn(record, lineAt, lineEnd), outcome },
+      result: record.subarray(lineEnd + bytes.length, record.length - 1)
+    }
+  }
+  return undefined
 }
 
 /** The error of a result line without an answer. */
