@@ -80,28 +80,26 @@ export interface ChatAnswer {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (answer: ChatAnswer): JsonObject => ({
-  id: answer.id,
-  object: "chat.completion",
-  created: answer.created,
-  model: answer.model,
-  choices: [
-    {
-      index: 0,
-      message: {
-        role: "assistant",
-        content: answer.content.toWellFormed(),
-        ...(answer.reasoning === "" ? undefined : { reasoning_content: answer.reasoning.toWellFormed() }),
-        refusal: answer.refusal === null ? null : answer.refusal.toWellFormed(),
-        ...(answer.toolCalls.length === 0 ? undefined : { tool_calls: answer.toolCalls })
-      },
-      logprobs: null,
-      finish_reason: answer.finishReason
-    }
-  ],
-  ...(answer.usage === null ? undefined : { usage: usage(answer.usage) }),
-  ...(answer.providerUsage === null ? undefined : { provider_usage: answer.providerUsage })
-})
+export const make = (answer: ChatAnswer): JsonObject => {
+  const body: Record<string, unknown> = {
+    id: answer.id,
+    object: "chat.completion",
+    created: answer.created,
+    model: answer.model,
+    choices: [{ index: 0, message: messageOf(answer), logprobs: null, finish_reason: answer.finishReason }]
+  }
+  if (answer.usage !== null) body["usage"] = usage(answer.usage)
+  if (answer.providerUsage !== null) body["provider_usage"] = answer.providerUsage
+  return body
+}
+
+const messageOf = ({ content, reasoning, refusal, toolCalls }: ChatAnswer): JsonObject => {
+  const message: Record<string, unknown> = { role: "assistant", content: content.toWellFormed() }
+  if (reasoning !== "") message["reasoning_content"] = reasoning.toWellFormed()
+  message["refusal"] = refusal === null ? null : refusal.toWellFormed()
+  if (toolCalls.length > 0) message["tool_calls"] = toolCalls
+  return message
+}
 
 const usage = (tokens: ChatUsage): JsonObject => ({
   prompt_tokens: tokens.promptTokens,

@@ -278,8 +278,8 @@ const problemOf = (
 }
 
 const write = (part: BlockWriter, head: RowHead, outcome: OutcomeName, pieces: ResultLine.ResultPieces): void => {
-  part.text(ResultLine.partHead(head, outcome) + pieces.before + JSON.stringify(head.customId))
-  part.text(pieces.after + ResultLine.partEnd)
+  const { after, before } = pieces
+  part.text(ResultLine.partHead(head, outcome) + before + JSON.stringify(head.customId) + after + ResultLine.partEnd)
 }
 
 const refusedProblem: AnswerProblem = { code: "refused", path: "$", problem: "the model declined to answer" }

@@ -20,6 +20,7 @@ export interface RowHead {
 
 /** Inside a JSON string every quote is escaped, so these bytes can only be where the head ends. */
 const headEnd = ",\"kind\":"
+const headEndBytes = Buffer.from(headEnd)
 
 /** A record with a key is the only one that ends in a string: others end in an object. */
 const keyStart = ",\"key\":\""
@@ -70,7 +71,7 @@ const parse = (text: string): unknown => {
 
 /** The head of a record; `undefined` when the line is no record. */
 export const decodeHead = (line: Buffer): RowHead | undefined => {
-  const end = line.indexOf(headEnd)
+  const end = line.indexOf(headEndBytes)
   if (end === -1) return undefined
   const head = parse(`${line.toString("utf8", 0, end)}}`)
   if (!isJsonObject(head)) return undefined

@@ -97,24 +97,29 @@ const textOf = (value: unknown): string => typeof value === "string" ? value : "
 const objectsOf = (list: unknown): ReadonlyArray<JsonObject> => Array.isArray(list) ? list.filter(isJsonObject) : []
 
 interface Message {
-  readonly item: JsonObject
   readonly text: string
   readonly refusal: string
+  readonly logprobs: ReadonlyArray<unknown>
   readonly rank: number
 }
+
+const none: ReadonlyArray<unknown> = []
 
 const messageOf = (item: JsonObject): Message => {
   const { content } = item
   let text = textOf(content)
   let refusal = ""
+  const logprobs: Array<unknown> = []
   if (Array.isArray(content)) {
     for (const part of content) {
       if (!isJsonObject(part)) continue
       if (part.type === "refusal") refusal += textOf(part.refusal)
       else text += textOf(part.text)
+      const more: ReadonlyArray<unknown> = Array.isArray(part.logprobs) ? part.logprobs : none
+      for (const logprob of more) logprobs.push(logprob)
     }
   }
-  return { item, text, refusal, rank: rankOf(item) }
+  return { text, refusal, logprobs, rank: rankOf(item) }
 }
 
 /** A remark on the way to the answer counts less than a torn answer, and that less than a whole one. */
@@ -126,9 +131,6 @@ const better = (before: Message | undefined, message: Message): Message | undefi
   if (message.text === "" && message.refusal === "") return before
   return before === undefined || message.rank >= before.rank ? message : before
 }
-
-const logprobsOf = ({ content }: JsonObject): ReadonlyArray<unknown> =>
-  objectsOf(content).flatMap((part): ReadonlyArray<unknown> => Array.isArray(part.logprobs) ? part.logprobs : [])
 
 const toolCallOf = (item: JsonObject): ChatCompletion.ToolCall => ({
   id: textOf(item.call_id ?? item.id),
@@ -180,7 +182,7 @@ const fromResponse = (body: JsonObject, output: ReadonlyArray<unknown>): Normali
     usage: usage === null ? null : usageOf(usage),
     providerUsage: usage
   })
-  const logprobs = message === undefined ? [] : logprobsOf(message.item)
+  const logprobs = message?.logprobs ?? []
   return {
     body: logprobs.length === 0 ? completion : withLogprobs(completion, logprobs),
     refused: refusal !== null,
@@ -282,8 +284,16 @@ const usageInOrder = (body: JsonObject): JsonObject | undefined => {
 export const isWritable = (value: unknown, depth = 0): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (depth === 500) return false
-  for (const member of Array.isArray(value) ? value : Object.values(value)) {
-    if (typeof member === "object" && !isWritable(member, depth + 1)) return false
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      if (typeof item === "object" && !isWritable(item, depth + 1)) return false
+    }
+  } else if (isJsonObject(value)) {
+    // Without a list of the members: this is for every answer.
+    for (const name in value) {
+      const member = value[name]
+      if (typeof member === "object" && !isWritable(member, depth + 1)) return false
+    }
   }
   return true
 }

@@ -58,7 +58,7 @@ const outcomeOf = (line: JsonObject, text: string): Outcome | string => {
   }
   if (answer === null) return "its response has no body"
   const bodyText = () => inText ? memberText(text, "response", "body") : undefined
-  return succeeded({ id, statusCode: status ?? 200, requestId }, answer, surrogateEscape.test(text), bodyText)
+  return succeeded({ id, statusCode: status ?? 200, requestId }, answer, hasSurrogateEscape(text), bodyText)
 }
 
 const stringOrNull = (value: unknown): string | null => typeof value === "string" ? value : null
@@ -78,6 +78,9 @@ const tooDeep = "its body is nested too deeply to be written"
 /** Only an escape can bring half of a surrogate pair into a text that was UTF-8. */
 const surrogateEscape = /\\u[dD][89a-fA-F]/
 
+/** Most texts have no escape of this kind at all, which is found out faster. */
+const hasSurrogateEscape = (text: string): boolean => text.includes("\\u") && surrogateEscape.test(text)
+
 const succeeded = (
   line: Pick<Succeeded, "id" | "requestId" | "statusCode">,
   body: JsonObject,
@@ -89,14 +92,16 @@ const succeeded = (
   if (typeof normalised === "string") return normalised
   const kept = normalised.body === body ? bodyText() : undefined
   if (kept === undefined && !OpenAiAnswer.isWritable(normalised.body)) return tooDeep
-  return {
+  const outcome: Succeeded = {
     outcome: "succeeded",
-    ...line,
+    id: line.id,
+    statusCode: line.statusCode,
+    requestId: line.requestId,
     body: normalised.body,
-    ...(kept === undefined ? undefined : { bodyText: kept }),
     refused: normalised.refused,
     truncated: normalised.truncated
   }
+  return kept === undefined ? outcome : { ...outcome, bodyText: kept }
 }
 
 const failed = (
