@@ -370,6 +370,18 @@ for (const [name, place] of places) {
         assert.strictEqual(Buffer.concat(blocks).toString(), "0123456789")
       }))
 
+    does("lends the blocks of a file, none larger than it may be", (at) =>
+      Effect.gen(function*() {
+        const disk = yield* Disk.Disk
+        write(disk, at("a"), "0123456789")
+        const blocks: Array<string> = []
+        yield* Disk.forEachBlock(at("a"), 4, "copy", (block) => blocks.push(block.toString()))
+        assert.strictEqual(blocks.join(""), "0123456789")
+        assert.isTrue(blocks.every(({ length }) => length > 0 && length <= 4))
+        const error = yield* Effect.flip(Disk.forEachBlock(at("a"), 4, "copy", () => disk.list(at("no"))))
+        assert.deepStrictEqual([error.operation, error.path, error.code], ["copy", at("a"), "ENOENT"])
+      }))
+
     does("names what failed, where and why", (at) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Disk.openScoped(at("no"), "read"))

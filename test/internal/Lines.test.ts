@@ -26,6 +26,30 @@ describe("Lines", () => {
     assert.deepStrictEqual(whole("\n"), [[1, ""]])
   })
 
+  it("tells where each line begins", () => {
+    const text = "\ufeffa\r\n\nbcd\nlonger than four\ne"
+    for (const size of [1, 2, 3, 5, 100]) {
+      const positions: Array<number> = []
+      const splitter = new LineSplitter(4, (_line, _number, position) => positions.push(position), () => undefined)
+      for (const block of cutAt(Buffer.from(text), Array.from({ length: 100 }, (_, at) => at * size)))
+        splitter.push(block)
+      splitter.end()
+      assert.deepStrictEqual(positions, [3, 6, 7, 28])
+    }
+  })
+
+  it("needs a block no longer once it has taken it", () => {
+    const seen: Array<string> = []
+    const splitter = new LineSplitter(100, (line) => seen.push(line.toString()), () => undefined)
+    const block = Buffer.alloc(4)
+    for (const text of ["one\n", "two,", "thre", "e\nfo", "ur\n."]) {
+      block.write(text)
+      splitter.push(block)
+    }
+    splitter.end()
+    assert.deepStrictEqual(seen, ["one", "two,three", "four", "."])
+  })
+
   it("takes a last line without a newline", () => {
     assert.deepStrictEqual(whole("a\nb"), [[1, "a"], [2, "b"]])
   })
