@@ -7,11 +7,11 @@
  *
  * A build that fails leaves the last good `dist/` where it was.
  */
-import { build } from "esbuild"
 import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { bundle } from "./bundle.mjs"
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)))
 const project = "scripts/tsconfig.build.json"
@@ -41,27 +41,9 @@ const licenses = (inputs) =>
     .join(`\n${"-".repeat(80)}\n`)
 
 const executable = async () => {
-  const { metafile } = await build({
-    entryPoints: { bin: "src/bin.ts" },
-    outdir: staging,
-    chunkNames: "bin/[name]-[hash]",
-    tsconfig: project,
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node20.19",
-    // CommonJS packages inside an ES module still ask for Node's own modules by `require`.
-    banner: {
-      js:
-        `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`
-    },
-    legalComments: "none",
-    logLevel: "warning",
-    metafile: true
-  })
+  const inputs = await bundle({ bin: "src/bin.ts" }, staging)
   chmodSync(join(staging, "bin.js"), 0o755)
-  writeFileSync(join(staging, "LICENSES.txt"), licenses(Object.keys(metafile.inputs)))
+  writeFileSync(join(staging, "LICENSES.txt"), licenses(inputs))
 }
 
 try {

@@ -219,7 +219,8 @@ export interface Completion {
 }
 
 /**
- * The bytes of a shard, from disk, in blocks. It can be run again for another try.
+ * The bytes of a shard, from disk, in blocks that are only lent: when the next one is asked for, the last may be filled
+ * anew. It can be run again for another try.
  *
  * @since 0.1.0
  * @category models

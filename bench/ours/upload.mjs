@@ -30,11 +30,11 @@ const shard = new Shard({
   parents: []
 })
 
-/** The file in blocks of a megabyte, as the stage `Submit` reads shards. */
+/** The file in blocks of a megabyte, as the stage `Submit` reads shards: each is only lent, until the next is read. */
 const blocks = Stream.suspend(() => {
   const fd = openSync(path, "r")
+  const block = Buffer.allocUnsafe(1 << 20)
   return Stream.unfold(undefined, () => {
-    const block = Buffer.allocUnsafe(1 << 20)
     const length = readSync(fd, block)
     return length === 0 ? Option.none() : Option.some([block.subarray(0, length), undefined])
   })

@@ -15,24 +15,34 @@ export interface RequestBody<E> {
   readonly failure: () => E | undefined
 }
 
-/** Makes the body of a request. It can be read once. */
-export const make = <E>(bytes: Stream.Stream<Uint8Array, E>): Effect.Effect<RequestBody<E>, never, Scope.Scope> =>
+/**
+ * Makes the body of a request. It can be read once. The blocks are only lent, as `HttpTransport` needs no more: one that
+ * reads ahead is given `copies`.
+ */
+export const make = <E>(
+  bytes: Stream.Stream<Uint8Array, E>,
+  { copies }: { readonly copies: boolean }
+): Effect.Effect<RequestBody<E>, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const pull = yield* Stream.toPull(Stream.filter(bytes, (block) => block.length > 0))
+    const pull = yield* Stream.toPull(bytes)
     const run = Runtime.runPromiseExit(yield* Effect.runtime())
     let failure: E | undefined
     const stream = new ReadableStream<Uint8Array>({
       pull: async (controller) => {
-        const exit = await run(Effect.either(pull))
-        if (Exit.isFailure(exit)) {
-          controller.error(new TypeError("the body of the request broke off"))
-        } else if (exit.value._tag === "Right") {
-          for (const block of exit.value.right) controller.enqueue(block)
-        } else if (Option.isNone(exit.value.left)) {
-          controller.close()
-        } else {
-          failure = exit.value.left.value
-          controller.error(new TypeError("the body of the request broke off"))
+        // Who reads is not asked again for what came to nothing.
+        for (let given = 0; given === 0;) {
+          const exit = await run(Effect.either(pull))
+          if (Exit.isFailure(exit)) return controller.error(new TypeError("the body of the request broke off"))
+          if (exit.value._tag === "Left") {
+            if (Option.isNone(exit.value.left)) return controller.close()
+            failure = exit.value.left.value
+            return controller.error(new TypeError("the body of the request broke off"))
+          }
+          for (const block of exit.value.right) {
+            if (block.length === 0) continue
+            controller.enqueue(copies ? Uint8Array.from(block) : block)
+            given++
+          }
         }
       }
     }, { highWaterMark: 0 })

@@ -103,7 +103,7 @@ export const make = (script: Script = {}): Effect.Effect<Service> =>
         if (fault?._tag === "NotSent") return yield* new NotSent(what)
         if (fault?._tag === "Refused") return yield* new Refused({ ...what, status: fault.status })
         if (fault?._tag === "Unanswered") return yield* unknown(fault.status, toMillis(fault.retryAfter))
-        const content = yield* Stream.runCollect(bytes)
+        const content = yield* Stream.runCollect(Stream.map(bytes, (block) => Buffer.from(block)))
         const done = yield* work(Buffer.concat([...content]), at)
         if (fault?._tag === "LostAnswer") return yield* unknown(fault.status, null)
         return fault?._tag === "Hanging" ? yield* Effect.never : done

@@ -128,7 +128,7 @@ export const make = (options: Options = {}): Service => {
   const retrieve = Effect.fn("Anthropic.retrieve")((batchId: string) => Effect.map(look(batchId), snapshotOf))
 
   const create = Effect.fn("Anthropic.create")(function*(shard: Shard, _input: unknown, bytes: ShardBytes) {
-    const body = yield* RequestBody.make(requestBody(bytes))
+    const body = yield* RequestBody.make(requestBody(bytes), { copies: options.fetch !== undefined })
     return yield* calls.submit(`create the batch of shard ${shard.id}`, async (client, signal, now) => {
       const response = await client.post("/v1/messages/batches", {
         body: body.stream,
@@ -304,21 +304,26 @@ const comma = 0x2c
 
 /**
  * The body of the request that makes a batch, out of a shard's lines. A line's newline becomes a comma when another
- * line follows, so the last block's is held back.
+ * line follows, so the last block's is held back. Blocks are only lent, as those of the shard are.
  */
 const requestBody = (bytes: ShardBytes): Stream.Stream<Uint8Array, DiskError> =>
   Stream.make(Buffer.from("{\"requests\":[")).pipe(
-    Stream.concat(Stream.mapAccum(bytes, false, joinLines)),
+    Stream.concat(Stream.suspend(() => Stream.map(bytes, lineJoiner()))),
     Stream.concat(Stream.make(Buffer.from("]}")))
   )
 
-const joinLines = (pending: boolean, block: Uint8Array): readonly [boolean, Uint8Array] => {
-  if (block.length === 0) return [pending, block]
-  const ends = block[block.length - 1] === newline
-  const lines = ends ? block.subarray(0, -1) : block
-  const joined = Buffer.allocUnsafe(lines.length + (pending ? 1 : 0))
-  if (pending) joined[0] = comma
-  joined.set(lines, pending ? 1 : 0)
-  for (let at = joined.indexOf(newline); at !== -1; at = joined.indexOf(newline, at + 1)) joined[at] = comma
-  return [ends, joined]
+const lineJoiner = () => {
+  let room = Buffer.alloc(0)
+  let pending = false
+  return (block: Uint8Array): Uint8Array => {
+    if (block.length === 0) return block
+    const start = pending ? 1 : 0
+    if (room.length <= block.length) room = Buffer.allocUnsafe(block.length + 1)
+    room[0] = comma
+    room.set(block, start)
+    pending = block[block.length - 1] === newline
+    const joined = room.subarray(0, start + block.length - (pending ? 1 : 0))
+    for (let at = joined.indexOf(newline); at !== -1; at = joined.indexOf(newline, at + 1)) joined[at] = comma
+    return joined
+  }
 }

@@ -131,7 +131,8 @@ export const make = (options: Options = {}): Service => {
   const upload = Effect.fn("OpenAi.upload")(function*(shard: Shard, bytes: ShardBytes) {
     const { contentLength, contentType, head, tail } = multipart(shard)
     const body = yield* RequestBody.make(
-      Stream.make(head).pipe(Stream.concat(bytes), Stream.concat(Stream.make(tail)))
+      Stream.make(head).pipe(Stream.concat(bytes), Stream.concat(Stream.make(tail))),
+      { copies: options.fetch !== undefined }
     )
     return yield* calls.submit(`upload shard ${shard.id}`, async (client, signal): Promise<InputReference> => {
       const response = await client.post("/files", {

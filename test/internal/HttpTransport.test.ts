@@ -205,6 +205,23 @@ describe("HttpTransport", () => {
       assert.isUndefined(plain.headers["transfer-encoding"])
     })
 
+    it("a source may fill the same memory anew for each chunk", async () => {
+      const hash = crypto.createHash("sha256")
+      const url = await serve((request, response) => {
+        request.on("data", (piece: Buffer) => hash.update(piece)).on("end", () => response.end())
+      })
+      const expected = crypto.createHash("sha256")
+      const body = (function*() {
+        const room = Buffer.alloc(300_000)
+        for (let chunk = 0; chunk < 40; chunk++) {
+          expected.update(room.fill(chunk))
+          yield room
+        }
+      })()
+      await (await direct(url, { method: "POST", body: ReadableStream.from(body), duplex: "half" })).text()
+      assert.strictEqual(hash.digest("hex"), expected.digest("hex"))
+    })
+
     it("an async iterable is a stream", async () => {
       const seen = await sent((async function*() {
         yield Buffer.from("ab")

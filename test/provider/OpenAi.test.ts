@@ -12,6 +12,7 @@ import { Provider } from "../../src/Provider.js"
 import * as OpenAi from "../../src/provider/OpenAi.js"
 import { DiskError } from "../../src/RunError.js"
 import { Shard, submitTag } from "../../src/Shard.js"
+import { lent } from "../Blocks.js"
 
 const canary = "canary-9f8e7d6c5b4a"
 
@@ -183,6 +184,13 @@ describe("upload", () => {
         "multipart/form-data; boundary=llm-batch-0123456789abcdef0123456789abcdef"
       )
       assert.strictEqual(seen[0]?.headers.get("authorization"), `Bearer ${canary}`)
+    }))
+
+  it.effect("copies blocks that are lent for a fetch that keeps what it reads", () =>
+    Effect.gen(function*() {
+      const { provider, seen } = make(() => json({ id: "file-1", object: "file" }))
+      yield* provider.upload(shard, lent([Buffer.from("{\"a\":1}\n{"), Buffer.from("\"a\":2}\n")]))
+      assert.include(seen[0]?.body, "\r\n\r\n{\"a\":1}\n{\"a\":2}\n\r\n--")
     }))
 
   it.effect("keeps when the file came there by the provider's clock, before which no batch of it was made", () =>

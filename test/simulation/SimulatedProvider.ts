@@ -340,7 +340,7 @@ export class SimulatedProvider {
     bytes: Provider.ShardBytes,
     carryOut: (content: Buffer, late: number) => Answer<A, Refused | Unknown>
   ) {
-    return Effect.flatMap(Stream.runCollect(bytes), (blocks) => {
+    return Effect.flatMap(Stream.runCollect(Stream.map(bytes, (block) => Buffer.from(block))), (blocks) => {
       const content = Buffer.concat([...blocks])
       const what = { provider: name, operation: `${operation} shard ${shard.id}`, detail: "the plan has it so" }
       if (operation === "create") this.creates++
