@@ -34,3 +34,26 @@ export const blockLoop = <E>(step: () => boolean, onThrow: (error: unknown) => E
   )
   return loop
 }
+
+/** How much of a block is taken between two looks at the time: some hundred rows. */
+const pieceBytes = 1 << 16
+
+/**
+ * Gives a block to synchronous work piece by piece, in slices, until that gives `false`; tells whether it took all. A
+ * block of a megabyte may hold thousands of short rows, and they much longer than a slice.
+ */
+export const inPieces = <E>(
+  block: Uint8Array,
+  take: (piece: Uint8Array) => boolean,
+  onThrow: (error: unknown) => E
+): Effect.Effect<boolean, E> =>
+  Effect.suspend(() => {
+    let start = 0
+    let goesOn = true
+    const loop = blockLoop(() => {
+      goesOn = take(block.subarray(start, start + pieceBytes))
+      start += pieceBytes
+      return goesOn && start < block.length
+    }, onThrow)
+    return Effect.map(loop, () => goesOn)
+  })

@@ -13,7 +13,7 @@ import * as Disk from "./Disk.js"
 export const check = Effect.fnUntraced(function*(shard: Shard) {
   const path = RunDirectory.batchInput(shard)
   const hash = createHash("sha256")
-  yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => hash.update(block)))
+  yield* Stream.runForEach(Disk.lendBlocks(path), (block) => Effect.sync(() => hash.update(block)))
   if (hash.digest("hex") !== shard.sha256) {
     return yield* new ShardChanged({ path, shard: shard.id, problem: "its SHA-256 differs" })
   }

@@ -111,11 +111,7 @@ export const blockSize = 1 << 20
 const nextBlock = (size: number, position: number): number =>
   size === 0 ? blockSize : Math.max(1, Math.min(blockSize, size - position))
 
-/**
- * A file's bytes in fresh blocks, with a macrotask after each full one, so that timers and interrupts run however fast
- * the disk is. A small file takes none, so that under a test clock its reader goes straight on.
- */
-export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =>
+const blocksIn = (path: string, roomFor: (length: number) => Buffer): Stream.Stream<Uint8Array, DiskError> =>
   Stream.unwrapScoped(
     Effect.map(openScoped(path, "read"), (handle) => {
       let position = 0
@@ -123,7 +119,7 @@ export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =
         Effect.zipRight(
           previous < blockSize ? Effect.void : macrotask,
           attempt("read", path, () => {
-            const block = Buffer.allocUnsafe(nextBlock(handle.size(), position))
+            const block = roomFor(nextBlock(handle.size(), position))
             const length = handle.read(block, 0, block.length, null)
             position += length
             return length === 0 ? Option.none() : Option.some([block.subarray(0, length), length] as const)
@@ -131,6 +127,22 @@ export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =
         ))
     })
   )
+
+/**
+ * A file's bytes in fresh blocks, with a macrotask after each full one, so that timers and interrupts run however fast
+ * the disk is. A small file takes none, so that under a test clock its reader goes straight on.
+ */
+export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> => blocksIn(path, Buffer.allocUnsafe)
+
+/** The same in blocks that are only lent: each is filled anew when the next is asked for. */
+export const lendBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =>
+  Stream.suspend(() => {
+    let room = Buffer.alloc(0)
+    return blocksIn(path, (length) => {
+      if (room.length < length) room = Buffer.allocUnsafe(length)
+      return room.subarray(0, length)
+    })
+  })
 
 /**
  * Gives a file's bytes to synchronous work, in slices, in blocks of at most `size`. There is only one block, which is

@@ -15,7 +15,7 @@ import { crc32 } from "node:zlib"
 import * as AnswerSchema from "../AnswerSchema.js"
 import type { BuildOptions } from "../BuildOptions.js"
 import { InputError } from "../InputError.js"
-import { blockLoop } from "../internal/BlockLoop.js"
+import { blockLoop, inPieces } from "../internal/BlockLoop.js"
 import * as CachedAnswers from "../internal/CachedAnswers.js"
 import * as Disk from "../internal/Disk.js"
 import * as DuplicateIds from "../internal/DuplicateIds.js"
@@ -125,11 +125,11 @@ const make = Effect.gen(function*() {
   const provider = yield* ProviderContract.Provider
 
   /** Names what the row path throws; anything else is a bug, and dies. */
+  const toError = (directory: string) => (error: unknown) =>
+    error instanceof InputError ? error : Disk.toDiskError("build shards", directory, error)
+
   const attempt = <A>(directory: string, work: () => A): Effect.Effect<A, InputError | DiskError> =>
-    Effect.try({
-      try: work,
-      catch: (error) => error instanceof InputError ? error : Disk.toDiskError("build shards", directory, error)
-    })
+    Effect.try({ try: work, catch: toError(directory) })
 
   /** Where rows go that do not say so themselves. */
   const endpointOf = (options: BuildOptions) => options.endpoint ?? provider.endpoints[0]
@@ -235,16 +235,15 @@ const make = Effect.gen(function*() {
       }
     )
     /** Whether there may be more rows to read. */
-    const read = (work: () => void) =>
-      attempt(directory, () => {
-        try {
-          work()
-          return rows < limit
-        } catch (error) {
-          if (error === enough) return false
-          throw error
-        }
-      })
+    const read = (work: () => void) => {
+      try {
+        work()
+        return rows < limit
+      } catch (error) {
+        if (error === enough) return false
+        throw error
+      }
+    }
 
     const hash = createHash("sha256")
     let bytes = 0
@@ -256,10 +255,15 @@ const make = Effect.gen(function*() {
           bytes += block.length
         })
       ),
-      Stream.takeUntilEffect((block) => Effect.map(read(() => reader.push(block)), (more) => !more)),
+      Stream.takeUntilEffect((block) =>
+        Effect.map(
+          inPieces(block, (piece) => read(() => reader.push(piece)), toError(directory)),
+          (more) => !more
+        )
+      ),
       Stream.runDrain
     )
-    if (rows < limit) yield* read(() => reader.end())
+    if (rows < limit) yield* attempt(directory, () => read(() => reader.end()))
     let found: DuplicateIds.Duplicate | undefined
     const checking = ids.check()
     yield* blockLoop(() => {

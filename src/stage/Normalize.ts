@@ -20,6 +20,7 @@ import { ArchiveRejected } from "../BatchError.js"
 import * as Cost from "../Cost.js"
 import type { InputError } from "../InputError.js"
 import { absentOutcome } from "../internal/AbsentOutcome.js"
+import { inPieces } from "../internal/BlockLoop.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
 import { LineSplitter } from "../internal/Lines.js"
@@ -203,7 +204,16 @@ const make = Effect.gen(function*() {
       yield* Disk.forEachBlock(path, bufferSize, "normalise", (block) => splitter.push(block))
     } else {
       yield* RawContent.blocks(path, file.packing).pipe(
-        Stream.runForEach((block) => Disk.attempt("normalise", path, () => splitter.push(block))),
+        Stream.runForEach((block) =>
+          inPieces(
+            block,
+            (piece) => {
+              splitter.push(piece)
+              return true
+            },
+            (error) => Disk.toDiskError("normalise", path, error)
+          )
+        ),
         Effect.catchTag(
           "ArchiveProblem",
           ({ problem }) => new ArchiveRejected({ directory: shard.directory, path, problem })

@@ -172,7 +172,7 @@ const make = (options: Options) =>
       const { tell } = yield* Progress
       const bytes: ShardBytes = Stream.suspend(() => {
         let sent = 0
-        return Disk.readBlocks(RunDirectory.batchInput(shard)).pipe(
+        return Disk.lendBlocks(RunDirectory.batchInput(shard)).pipe(
           Stream.provideService(Disk.Disk, disk),
           Stream.tap((block) =>
             Effect.sync(() => {

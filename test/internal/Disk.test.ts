@@ -382,6 +382,23 @@ for (const [name, place] of places) {
         assert.deepStrictEqual([error.operation, error.path, error.code], ["copy", at("a"), "ENOENT"])
       }))
 
+    does("lends a file in blocks, the next in the memory of the last", (at) =>
+      Effect.gen(function*() {
+        const disk = yield* Disk.Disk
+        const content = "0123456789".repeat(250_000)
+        write(disk, at("a"), content)
+        let read = ""
+        const blocks = Chunk.toReadonlyArray(
+          yield* Stream.runCollect(Stream.tap(Disk.lendBlocks(at("a")), (block) =>
+            Effect.sync(() => {
+              read += Buffer.from(block).toString()
+            })))
+        )
+        assert.isTrue(read === content)
+        assert.isAbove(blocks.length, 1)
+        assert.lengthOf([...new Set(blocks.map((block) => block.buffer))], 1)
+      }))
+
     does("names what failed, where and why", (at) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Disk.openScoped(at("no"), "read"))

@@ -8,6 +8,7 @@ import * as Source from "llm-batch/Source"
 import * as Build from "llm-batch/stage/Build"
 import { createHash } from "node:crypto"
 import { crc32 } from "node:zlib"
+import { onTestFinished, vi } from "vitest"
 import * as World from "../World.js"
 
 interface Built {
@@ -104,6 +105,35 @@ describe("rows become shards", () => {
         parents: []
       })
       assert.deepStrictEqual(world.files(), ["batch_inputs/test/0001.jsonl", "rows/0001.jsonl"])
+    }))
+
+  it.effect("in slices, between which others work, though all rows come at once", () =>
+    Effect.gen(function*() {
+      let now = 0
+      const looking = vi.spyOn(performance, "now").mockImplementation(() => now += 1_000)
+      let others = 0
+      const other = () => {
+        others++
+        handle = setImmediate(other)
+      }
+      let handle = setImmediate(other)
+      onTestFinished(() => {
+        looking.mockRestore()
+        clearImmediate(handle)
+      })
+      const text = "{\"model\":\"m\",\"prompt\":\"How much is it?\"}\n".repeat(10_000)
+      const seen = new Set<number>()
+      const watched = (provider: Provider.Service): Provider.Service => ({
+        ...provider,
+        encode: (...row) => {
+          seen.add(others)
+          return provider.encode(...row)
+        }
+      })
+      const { rows } = yield* build(Source.fromText("in.jsonl", text), { wrap: watched })
+      assert.strictEqual(rows, 10_000)
+      // At least once for each 2,000 rows.
+      assert.isAbove(seen.size, 5)
     }))
 
   it.effect("none of no rows", () =>
