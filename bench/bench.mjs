@@ -18,6 +18,7 @@ import { executable } from "./harness/programs.mjs"
 import { table } from "./harness/table.mjs"
 import { build } from "./row/build.mjs"
 import { help } from "./row/help.mjs"
+import { interrupts } from "./row/interrupt.mjs"
 import { journal } from "./row/journal.mjs"
 import { looks } from "./row/looks.mjs"
 import { memory } from "./row/memory.mjs"
@@ -26,7 +27,7 @@ import { wholeRun } from "./row/run.mjs"
 import { uploads } from "./row/upload.mjs"
 
 /** @type {ReadonlyArray<import("./harness/stage.mjs").Row>} */
-const rows = [normaliseResponses, normaliseChat, build, wholeRun, memory, uploads, help, looks, journal]
+const rows = [normaliseResponses, normaliseChat, build, wholeRun, memory, uploads, help, looks, journal, interrupts]
 
 const { values } = parseArgs({
   options: {

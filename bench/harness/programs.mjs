@@ -85,6 +85,45 @@ export const run = (args, { bare = false, cwd, env, preloads = [] }) =>
   })
 
 /**
+ * Starts a program, and interrupts it after a while, as Ctrl-C does.
+ *
+ * @param {ReadonlyArray<string>} args a file and its arguments
+ * @param {Pick<Starting, "cwd" | "env">} starting
+ * @param {number} after milliseconds
+ * @param {string} notice what it answers
+ * @returns {Promise<{ answered: number, ended: number } | undefined>} milliseconds from the signal; `undefined` when it
+ *   was over before
+ */
+export const interrupt = (args, { cwd, env }, after, notice) =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, {
+      cwd,
+      env: { PATH: process.env.PATH ?? "", ...nowhere, ...env },
+      stdio: ["ignore", "ignore", "pipe"]
+    })
+    alive.add(child)
+    let sent = Number.NaN
+    let answered = Number.NaN
+    const timer = setTimeout(() => {
+      sent = performance.now()
+      child.kill("SIGINT")
+    }, after)
+    let stderr = ""
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      stderr += text
+      if (Number.isNaN(answered) && stderr.includes(notice)) answered = performance.now() - sent
+    })
+    child.on("error", reject)
+    child.on("close", () => {
+      clearTimeout(timer)
+      alive.delete(child)
+      const ended = performance.now() - sent
+      // A process that has not begun to listen is ended by the signal itself.
+      resolve(Number.isNaN(sent) ? undefined : { answered: Number.isNaN(answered) ? ended : answered, ended })
+    })
+  })
+
+/**
  * A server in a process of its own.
  *
  * @typedef {object} Server

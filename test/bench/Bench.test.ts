@@ -28,7 +28,7 @@ const bench = (path: string, args: ReadonlyArray<string>) =>
   })
 
 /** One row of each kind; the others measure other things in the same way. */
-const quickest = ["normalise", "build", "run", "upload", "help"]
+const quickest = ["normalise", "build", "run", "upload", "help", "interrupt"]
 
 /** The first cell of each line of the table, without its head. */
 const works = (stdout: string) =>
@@ -48,7 +48,8 @@ it.scopedLive(
         /^run 2,000 rows against a replay server$/,
         /^create at Anthropic, 4 MB and 16 MB$/,
         /^upload to OpenAI, 4 MB and 16 MB$/,
-        /^--help$/
+        /^--help$/,
+        /^SIGINT at \d instants of a run of 2,000 rows$/
       ]
       const found = works(stdout)
       assert.lengthOf(found, expected.length)
@@ -65,7 +66,10 @@ it.scopedLive("takes one row, and names the rows there are when it knows none of
     assert.deepStrictEqual(works(one.stdout), ["--help"])
     const none = yield* bench(path, ["--small", "--only", "helf"])
     assert.notStrictEqual(none.code, 0)
-    assert.include(none.stderr, "normalise, normalise-chat, build, run, memory, upload, help, looks, journal")
+    assert.include(
+      none.stderr,
+      "normalise, normalise-chat, build, run, memory, upload, help, looks, journal, interrupt"
+    )
   }))
 
 it.scoped("finds the first block in which two files differ", () =>
