@@ -33,6 +33,7 @@ import * as Effect from "effect/Effect"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type { InputError } from "./InputError.js"
+import { thousands } from "./internal/Thousands.js"
 import type * as Model from "./Model.js"
 import type { Prices, Rates } from "./Model.js"
 import { isJsonObject, type JsonObject } from "./Request.js"
@@ -505,6 +506,6 @@ export const format = (amount: bigint | null): string => {
 export const formatBill = ({ charged, isKnown, unpriced }: Bill): string => {
   if (!isKnown) return format(null)
   if (unpriced === 0) return format(charged)
-  const answers = unpriced === 1 ? "1 answer" : `${unpriced.toLocaleString("en")} answers`
+  const answers = unpriced === 1 ? "1 answer" : `${thousands(unpriced)} answers`
   return `${format(charged)}, and ${answers} of unknown price`
 }

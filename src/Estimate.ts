@@ -9,6 +9,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as Cost from "./Cost.js"
+import { thousands } from "./internal/Thousands.js"
 import type { Model } from "./Model.js"
 import type { Limits } from "./Provider.js"
 import * as TokenCount from "./TokenCount.js"
@@ -293,8 +294,6 @@ export const make = (
 }
 
 const between = (low: string, high: string): string => low === high ? low : `${low} to ${high}`
-
-const thousands = (count: number): string => count.toLocaleString("en")
 
 const tokensText = ({ exact, high, low, tokens }: TokenCount.TokenBand): string =>
   exact ? thousands(tokens) : `about ${thousands(tokens)} (${between(thousands(low), thousands(high))})`

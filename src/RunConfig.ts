@@ -28,6 +28,7 @@ import { InputError } from "./InputError.js"
 import * as JobSettings from "./internal/JobSettings.js"
 import { nearestName } from "./internal/NearestName.js"
 import { describe } from "./internal/RowErrors.js"
+import { thousands } from "./internal/Thousands.js"
 import * as Mode from "./Mode.js"
 import { isJsonObject, Thinking } from "./Request.js"
 import type { JobDescription, RunDescription } from "./RunState.js"
@@ -40,9 +41,6 @@ const Text = Schema.NonEmptyString.annotations(taking("a text that is not empty"
 
 const number = (least: number, most: number) =>
   Schema.Number.pipe(Schema.between(least, most)).annotations(taking(`a number from ${least} to ${most}`))
-
-/** As `toLocaleString` writes it, which would load the locales each time that the command line starts. */
-const thousands = (count: number): string => String(count).replaceAll(/\B(?=(?:\d{3})+$)/gu, ",")
 
 const count = (most: number = Number.MAX_SAFE_INTEGER) =>
   Schema.Int.pipe(Schema.between(1, most)).annotations(

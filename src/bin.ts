@@ -17,7 +17,7 @@ const wish = Wish.of(args)
 
 if (wish === undefined) {
   const { start } = await import("./cli/Main.js")
-  start(args)
+  await start(args)
 } else {
   const color = process.stdout.isTTY && process.stdout.hasColors()
   process.stdout.write(`${wish === "version" ? packageJson.version : Help.text(Commands.listed, color)}\n`)

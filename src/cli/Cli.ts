@@ -28,9 +28,7 @@ const refuse = Effect.fn(function*(given: ReadonlyArray<string>) {
 
 /** Runs the command that the arguments name. */
 const run = Effect.fn(function*(given: ReadonlyArray<string>) {
-  const [first, second] = given
-  const name = first === "help" ? second : first
-  const named = Commands.all.find((command) => command.name === name)
+  const named = Commands.named(given)
   if (named === undefined) return yield* refuse(given)
   const command = yield* load(named)
   const ordered = Arguments.normalize(given, new Map([[named.name, command.syntax]]))

@@ -127,3 +127,9 @@ export const all = [
     async () => (await import("./command/Demo.js")).demo
   )
 ] as const
+
+/** The command that arguments name, or ask the help of. */
+export const named = ([first, second]: ReadonlyArray<string>) => {
+  const name = first === "help" ? second : first
+  return all.find((command) => command.name === name)
+}

@@ -5,10 +5,15 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Cli from "./Cli.js"
+import * as Commands from "./Commands.js"
 import { exitCode } from "./ExitCode.js"
 
 /** Does what the arguments say, and ends the process. */
-export const start = (args: ReadonlyArray<string>): void => {
+export const start = async (args: ReadonlyArray<string>): Promise<void> => {
+  // Nobody listens yet, so that an interrupt ends the process at once, and need not wait for modules to be evaluated.
+  // What cannot be loaded is told when the command is run.
+  await Promise.allSettled([Commands.named(args)?.load()])
+
   // The first interrupt lets the run say what it leaves behind; the second does not wait for that.
   let interrupts = 0
   process.on("SIGINT", () => {

@@ -2,6 +2,7 @@
  * How a run is told: as a few lines for people, as one JSON object for programs.
  */
 import * as NodePath from "node:path"
+import { thousands } from "../internal/Thousands.js"
 import * as Manifest from "../Manifest.js"
 import type { RunReport } from "../Pipeline.js"
 import * as RunDirectory from "../RunDirectory.js"
@@ -9,7 +10,7 @@ import { missingOfSent, type RunState, type ShardState } from "../RunState.js"
 import { reusedRows, type Shard } from "../Shard.js"
 
 /** A number as people read it. */
-export const number = (value: number): string => value.toLocaleString("en")
+export const number = thousands
 
 /** A number of things: `1 row`, `1,319 rows`. */
 export const count = (value: number, one: string, many: string = `${one}s`): string =>

@@ -132,7 +132,8 @@ const blocksIn = (path: string, roomFor: (length: number) => Buffer): Stream.Str
  * A file's bytes in fresh blocks, with a macrotask after each full one, so that timers and interrupts run however fast
  * the disk is. A small file takes none, so that under a test clock its reader goes straight on.
  */
-export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> => blocksIn(path, Buffer.allocUnsafe)
+export const readBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =>
+  blocksIn(path, (length) => Buffer.allocUnsafe(length))
 
 /** The same in blocks that are only lent: each is filled anew when the next is asked for. */
 export const lendBlocks = (path: string): Stream.Stream<Uint8Array, DiskError> =>

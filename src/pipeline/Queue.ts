@@ -2,6 +2,7 @@
  * What a provider lets wait in its queue, and what of it this run takes up: by this is known which shard may be sent now.
  * Plain bookkeeping; times are milliseconds of the caller's clock.
  */
+import { thousands } from "../internal/Thousands.js"
 
 /** How much of one run may be with a provider at a time. What is absent is not limited. */
 export interface QueueLimits {
@@ -48,8 +49,6 @@ const declineLasts = 15 * 60_000
 /** The first wait when the queue is full of what is not ours; doubled each time, up to the longest. */
 const firstPatience = 60_000
 const longestPatience = 10 * 60_000
-
-const count = (value: number): string => value.toLocaleString("en")
 
 /** A provider declined a batch: what was in then may be all that fits. */
 interface Decline {
@@ -139,7 +138,7 @@ export class Queue {
     const inside = this.inside.size
     if (maxConcurrentJobs !== undefined && inside >= maxConcurrentJobs) {
       return {
-        detail: `${count(inside)} batches are with the provider, and no more may be`,
+        detail: `${thousands(inside)} batches are with the provider, and no more may be`,
         until: null,
         pieces: 1
       }
@@ -161,7 +160,7 @@ export class Queue {
     this.creations = this.creations.filter((at) => at > now - hour)
     const [oldest] = this.creations
     if (oldest === undefined || this.creations.length < maxBatchesPerHour) return undefined
-    const detail = `${count(maxBatchesPerHour)} batches were made within an hour, and no more may be`
+    const detail = `${thousands(maxBatchesPerHour)} batches were made within an hour, and no more may be`
     return { detail, until: oldest + hour, pieces: 1 }
   }
 
@@ -212,5 +211,5 @@ const tooMany = ({ limit, rows, used, wanted, what }: {
   const pieces = piecesOf(wanted, limit, rows)
   // A single row that is larger than all that may be in: only the provider can tell what to do with it.
   if (pieces === 1 && used === 0) return undefined
-  return { detail: `${count(used)} of ${count(limit)} ${what} are with the provider`, until: null, pieces }
+  return { detail: `${thousands(used)} of ${thousands(limit)} ${what} are with the provider`, until: null, pieces }
 }
