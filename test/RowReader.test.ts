@@ -430,6 +430,21 @@ describe("RowReader", () => {
       assert.deepStrictEqual(one("{\"prompt\":\"\ufffd\"}").body.messages, [user("\ufffd")])
     })
 
+    it("tells of the first line that is wrong, and reads all before it", () => {
+      for (const format of ["jsonl", "csv"] as const) {
+        const [head, good, bad] = format === "jsonl"
+          ? ["", "{\"prompt\":\"a\"}\n", "{\"prompt\":\"\",\"id\":\"b\"}\n"]
+          : ["id,prompt\n", "a,a\n", "b,\n"]
+        const invalid = Buffer.from([0xe4, 0x0a])
+        const { error, requests } = readAll(Buffer.concat([Buffer.from(head + good), invalid, Buffer.from(bad)]), {
+          format
+        })
+        assert.strictEqual(requests.length, 1, format)
+        assert.include(error, `in.jsonl:${format === "jsonl" ? 2 : 3}:1: the byte 0xe4 is not UTF-8`)
+        fails(Buffer.concat([Buffer.from(head + good + bad), invalid]), "found an empty string", { format })
+      }
+    })
+
     it("refuses nesting that could not be written again", () => {
       const nested = (depth: number) => `{"prompt":"q","data":${"[".repeat(depth)}${"]".repeat(depth)}}`
       assert.strictEqual(one(nested(900)).row, 1)

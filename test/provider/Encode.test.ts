@@ -108,4 +108,56 @@ describe("encode", () => {
     },
     { fastCheck: { numRuns: 5_000 } }
   )
+
+  const text = FastCheck.oneof(FastCheck.constantFrom("", "a", "b \"c\" \ud83d\ude00"), FastCheck.string())
+  const plain = FastCheck.array(
+    FastCheck.tuple(FastCheck.constantFrom("system", "developer", "user", "assistant"), text),
+    { minLength: 1, maxLength: 4 }
+  )
+  const settings = FastCheck.record({
+    temperature: FastCheck.constantFrom<unknown>(1, 0.5, null),
+    max_tokens: FastCheck.constantFrom<unknown>(9, 10),
+    max_completion_tokens: FastCheck.constant<unknown>(9),
+    system: FastCheck.constantFrom<unknown>("s", ""),
+    reasoning_effort: FastCheck.constantFrom<unknown>("low", "none"),
+    stop: FastCheck.constantFrom<unknown>("x", ["x"]),
+    user: FastCheck.constant<unknown>("me"),
+    top_k: FastCheck.constant<unknown>(5)
+  }, { requiredKeys: [] })
+
+  it.prop(
+    "plain chats that are alike are written as any other",
+    [
+      FastCheck.array(FastCheck.tuple(plain, settings), { minLength: 1, maxLength: 4 }),
+      FastCheck.constantFrom(
+        ...targets.flatMap(([provider, endpoint, models]) => models.map((model) => ({ provider, endpoint, model })))
+      )
+    ],
+    ([rows, { endpoint, model, provider }]) => {
+      const encode = (messages: unknown, rest: object) =>
+        provider.encode(
+          { kind: "chat", row: 1, line: 1, customId: "a", body: { model, ...rest, messages } },
+          "tag-1",
+          endpoint
+        )
+      // The second time, what all of them have in common is known.
+      for (const [roles, rest] of [...rows, ...rows]) {
+        const messages = roles.map(([role, content]) => ({ role, content }))
+        // Nobody takes these for plain, since their members have another order.
+        const other = encode(roles.map(([role, content]) => ({ content, role })), rest)
+        const encoded = encode(messages, rest)
+        if (encoded._tag === "Left" || other._tag === "Left") {
+          assert.deepStrictEqual(encoded, other)
+        } else {
+          const { messages: written, text, ...row } = encoded.right
+          const { text: otherText, ...otherRow } = other.right
+          assert.deepStrictEqual(row, otherRow)
+          assert.include([undefined, JSON.stringify(messages)], written)
+          if (endpoint === "/v1/chat/completions") assert.deepStrictEqual(JSON.parse(text), JSON.parse(otherText))
+          else assert.strictEqual(text, otherText)
+        }
+      }
+    },
+    { fastCheck: { numRuns: 1_000 } }
+  )
 })
