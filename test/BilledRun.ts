@@ -99,7 +99,7 @@ const catalogueModel = (name: string, price: BookPrice | null, maxOutput: number
   })
 
 /** What is wrong with the answers that the books call bad. */
-export const check: AnswerCheck = (answer) =>
+const check: AnswerCheck = (answer) =>
   answer === "bad" ? { code: "invalid_answer", path: "$", problem: "it is bad" } : undefined
 
 const decodes = { openai: OpenAiDecode.decode, anthropic: AnthropicDecode.decode }
