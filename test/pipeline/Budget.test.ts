@@ -131,6 +131,17 @@ describe("a budget", () => {
       assert.match(notices(world)[0] ?? "", /can pass the budget by up to \$0\.0201$/u)
     }))
 
+  it.effect("counts what is missing as dear as it can be, when it tells that", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const world = yield* begun({ outcome: () => asked++ === 0 ? "missing" : "succeeded" })
+      const defaults = new RequestDefaults({ model: "long-winded" })
+      const report = yield* world.simulate(run(1, { defaults, retries: 1, maxCost: 0.0601 }))
+      assert.strictEqual(report.tally?.succeeded, 1)
+      // Nothing at first; then the row may have been charged, and is asked again, for five cents at most each time.
+      assert.match(notices(world).join(), /^if every .* would cost \$0\.1001: .* by up to \$0\.0400$/u)
+    }))
+
   it.effect("does not keep what is under way from being brought", () =>
     Effect.gen(function*() {
       const world = yield* begun()
