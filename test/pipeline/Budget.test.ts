@@ -283,6 +283,6 @@ describe("a budget", () => {
         const ids = world.read("results.jsonl").trimEnd().split("\n").map((line) => JSON.parse(line).custom_id)
         assert.deepStrictEqual(ids, setting.rows.map((_, at) => `q${at + 1}`))
       }),
-    { fastCheck: { numRuns: 12 } }
+    { fastCheck: { numRuns: 10 } }
   )
 })
