@@ -1,8 +1,9 @@
 /**
  * The durable record of what was intended and what happened: the truth from which a run resumes.
  *
- * An entry is on disk before `append` gives back; every intent is appended before it is tried, every fact as soon as it
- * is known. Whatever a process was doing when it died, the ledger tells what may have happened and what cannot have.
+ * Every intent is appended before it is tried, every fact as soon as it is known. Whatever a process was doing when it
+ * died, the ledger tells what may have happened and what cannot have. An entry on which money or anybody outside of the run
+ * relies is durable before `append` gives back; others become so with it, and within a second.
  *
  * @since 0.1.0
  */
@@ -43,13 +44,18 @@ export interface Service {
   ) => Effect.Effect<RunState, RunRejected | RunLocked | LedgerCorrupt | DiskError, Scope.Scope>
 
   /**
-   * Records an entry of a run that this process holds; it is durable when this gives back. Fails with `RunLocked` when
-   * another process has taken the run up in the meantime.
+   * Records an entry of a run that this process holds. It survives the process from then on, and a power failure too, but
+   * for entries whose loss only means that something is found out or done again: those are durable with the next one that
+   * has to be, with `sync`, and after a second. Fails with `RunLocked` when another process has taken the run up in the
+   * meantime.
    */
   readonly append: (
     directory: string,
     entry: NewEntry
   ) => Effect.Effect<void, RunRejected | RunLocked | DiskError>
+
+  /** Makes durable all that was appended to a run that this process holds. */
+  readonly sync: (directory: string) => Effect.Effect<void, RunRejected | RunLocked | DiskError>
 
   /** Where a run stands; reading needs no hold on it. */
   readonly state: (directory: string) => Effect.Effect<RunState, RunRejected | LedgerCorrupt | DiskError>
@@ -115,6 +121,7 @@ export const layerMemory: Layer.Layer<Ledger> = Layer.sync(Ledger, () => {
       }),
     open: (directory) => Effect.zipRight(hold(directory), state(directory)),
     append,
+    sync: (directory) => held.has(directory) ? Effect.void : Effect.fail(Directory.notHeld(directory)),
     state
   })
 })

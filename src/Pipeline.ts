@@ -479,6 +479,8 @@ const make = Effect.gen(function*() {
       if (asked === state) break
       state = yield* settle(asked, rows, options)
     }
+    // Whoever gets this relies on it.
+    yield* ledger.sync(directory)
     return report(state)
   })
 

@@ -6,10 +6,12 @@
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { isUtf8 } from "node:buffer"
 import * as NodePath from "node:path"
 import * as Disk from "../internal/Disk.js"
@@ -20,10 +22,33 @@ import * as RunDirectory from "../RunDirectory.js"
 import { LedgerCorrupt, RunLocked, RunRejected } from "../RunError.js"
 import { Entry, Fold, type RunDescription, type RunState } from "../RunState.js"
 
-/** How often, at most, the manifest is written while entries come in. */
+/** How often, at most, the manifest is written while entries come in; less often where that takes long. */
 const manifestMillis = 1_000
 
+/** The manifest of a run of thousands of shards may take no more than about one part in so many of the time. */
+const manifestShare = 100
+
+/**
+ * Entries that do not go to the disk by themselves, but with the next one that does: what is lost with them is found out
+ * or done again, at no cost, and nothing outside of the run relies on it before that next one. A shard that was built is
+ * of no use before the build is finished; an intent to send is followed by `InputUploaded` before anything is sent that
+ * costs; the end of a batch and its results are there at the provider as before.
+ */
+const waiting: ReadonlySet<Entry["_tag"]> = new Set<Entry["_tag"]>([
+  "ShardBuilt",
+  "SubmitIntended",
+  "SubmitDeferred",
+  "BatchObserved",
+  "BatchEnded",
+  "ResultsFetched",
+  "ShardNormalized"
+])
+
+/** How long they wait at most. */
+const longestWait = Duration.seconds(1)
+
 const newline = 10
+const noBytes = Buffer.alloc(0)
 
 const decodeEntry = Schema.decodeUnknownEither(Schema.parseJson(Entry))
 const encodeEntry = Schema.encodeSync(Schema.parseJson(Entry))
@@ -32,14 +57,20 @@ const encodeEntry = Schema.encodeSync(Schema.parseJson(Entry))
 interface Held {
   readonly handle: Disk.Handle
   readonly fold: Fold
-  /** How much of the journal is whole entries. */
-  wholeBytes: number
+  /** Ends with the hold. */
+  readonly scope: Scope.Scope
+  /** How much of the journal is whole entries that are durable. */
+  durableBytes: number
+  /** The entries behind them, which wait to be. */
+  unsynced: Buffer
   /**
-   * What an append that failed, or a crash before this process, may have left behind the whole entries: the line that was
-   * tried, empty when it is not known; `null` when nothing is left.
+   * What there may be behind the durable entries after an append that failed, or a crash before this process: the lines
+   * that were tried, empty when they are not known; `null` when the entries that wait are there, and nothing else.
    */
   torn: Buffer | null
+  isFlushing: boolean
   manifestAt: number
+  manifestPause: number
   manifestStale: boolean
 }
 
@@ -156,17 +187,40 @@ const bytesFrom = (disk: Disk.Service, path: string, start: number, length: numb
 }
 
 /**
- * Cuts off what a crash or a failed append of ours left behind the whole entries. `false` when what is there is not
+ * Cuts off what a crash or a failed append of ours left behind the durable entries. `false` when what is there is not
  * ours: another process has written entries of its own.
  */
-const mend = (disk: Disk.Service, path: string, { handle, torn, wholeBytes }: Held): boolean => {
-  const behind = handle.size() - wholeBytes
-  if (behind <= 0 || torn === null) return behind === 0
-  const tail = bytesFrom(disk, path, wholeBytes, behind)
+const mend = (disk: Disk.Service, path: string, { durableBytes, handle, torn, unsynced }: Held): boolean => {
+  const behind = handle.size() - durableBytes
+  if (torn === null) return behind === unsynced.length
+  if (behind <= 0) return behind === 0
+  const tail = bytesFrom(disk, path, durableBytes, behind)
   const isOurs = torn.length === 0 ? !tail.includes(newline) : torn.subarray(0, tail.length).equals(tail)
   if (!isOurs) return false
-  handle.truncate(wholeBytes)
+  handle.truncate(durableBytes)
   handle.sync()
+  return true
+}
+
+/**
+ * Writes a line, and makes it durable with all before it, unless it may wait. When that fails, nothing of it is taken to
+ * be there: what waited is written anew with the next one, since a disk may forget what it could not keep. `false` when
+ * another process has written.
+ */
+const put = (disk: Disk.Service, path: string, held: Held, line: Buffer, mayWait: boolean): boolean => {
+  if (!mend(disk, path, held)) return false
+  const lines = Buffer.concat([held.unsynced, line])
+  const written = held.torn === null ? line : lines
+  held.torn = lines
+  Disk.writeAll(held.handle, written)
+  if (mayWait) {
+    held.unsynced = lines
+  } else {
+    held.handle.sync()
+    held.durableBytes += lines.length
+    held.unsynced = noBytes
+  }
+  held.torn = null
   return true
 }
 
@@ -181,35 +235,57 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     if (state === undefined) return
     held.manifestAt = yield* Clock.currentTimeMillis
     yield* Disk.replaceFile(RunDirectory.manifest(directory), Manifest.format(state))
+    const took = (yield* Clock.currentTimeMillis) - held.manifestAt
+    held.manifestPause = Math.max(manifestMillis, took * manifestShare)
     held.manifestStale = false
   })
+
+  /** Makes durable what waits. */
+  const sync = Effect.fn("Ledger.sync")(function*(directory: string) {
+    const held = runs.get(directory)
+    if (held === undefined) return yield* notHeld(directory)
+    if (held.unsynced.length === 0) return
+    const path = RunDirectory.journal(directory)
+    const ours = yield* Disk.attempt("append to", path, () => put(disk, path, held, noBytes, false))
+    if (!ours) return yield* new RunLocked({ directory })
+  }, Effect.uninterruptible)
+
+  /** Makes durable what waits, a while from now. What fails then is tried again with the next entry. */
+  const syncLater = (directory: string, held: Held) => {
+    if (held.isFlushing) return Effect.void
+    held.isFlushing = true
+    return Effect.sleep(longestWait).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        held.isFlushing = false
+      })),
+      Effect.zipRight(Effect.ignore(sync(directory))),
+      Effect.interruptible,
+      Effect.forkIn(held.scope)
+    )
+  }
 
   const append = Effect.fn("Ledger.append")(function*(directory: string, entry: NewEntry) {
     const held = runs.get(directory)
     if (held === undefined) return yield* notHeld(directory)
     const stamped: Entry = { ...entry, at: yield* DateTime.now }
     const path = RunDirectory.journal(directory)
-    const ours = yield* Disk.attempt("append to", path, () => {
-      const line = Buffer.from(`${encodeEntry(stamped)}\n`)
-      if (!mend(disk, path, held)) return false
-      held.torn = line
-      Disk.writeAll(held.handle, line)
-      // An observation repeats what the provider will say again: it need not survive a crash.
-      if (entry._tag !== "BatchObserved") held.handle.sync()
-      held.torn = null
-      held.wholeBytes += line.length
-      return true
-    })
+    const mayWait = waiting.has(entry._tag)
+    const ours = yield* Disk.attempt(
+      "append to",
+      path,
+      () => put(disk, path, held, Buffer.from(`${encodeEntry(stamped)}\n`), mayWait)
+    )
     // The lock does not reach beyond this machine. Whoever took the run up since has written that into its journal.
     if (!ours) return yield* new RunLocked({ directory })
     const problem = held.fold.step(stamped)
     if (problem !== undefined) {
       return yield* Effect.dieMessage(`${path}: an entry was appended that cannot be: ${problem}`)
     }
+    if (mayWait) yield* syncLater(directory, held)
     held.manifestStale = true
     const since = (yield* Clock.currentTimeMillis) - held.manifestAt
     // Less than none has passed when somebody set the clock back: what it showed before is then no measure.
-    if (since >= 0 && since < manifestMillis) return
+    if (since >= 0 && since < held.manifestPause) return
     // What is in the journal is a fact, whether or not its summary can be written now.
     yield* Effect.ignore(writeManifest(directory, held))
   }, Effect.uninterruptible)
@@ -223,27 +299,28 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
 
   const keep = (directory: string, { fold, wholeBytes }: Journal) =>
     Effect.acquireRelease(
-      Effect.map(
-        Disk.attempt(
-          "open",
-          RunDirectory.journal(directory),
-          () => disk.open(RunDirectory.journal(directory), "append")
-        ),
-        (handle): Held => {
-          const held = {
-            handle,
-            fold,
-            wholeBytes,
-            torn: null,
-            manifestAt: Number.NEGATIVE_INFINITY,
-            manifestStale: false
-          }
-          runs.set(directory, held)
-          return held
+      Effect.gen(function*() {
+        const path = RunDirectory.journal(directory)
+        const handle = yield* Disk.attempt("open", path, () => disk.open(path, "append"))
+        const held: Held = {
+          handle,
+          fold,
+          scope: yield* Effect.scope,
+          durableBytes: wholeBytes,
+          unsynced: noBytes,
+          // A crash may have left the beginning of an entry behind the whole ones.
+          torn: noBytes,
+          isFlushing: false,
+          manifestAt: Number.NEGATIVE_INFINITY,
+          manifestPause: manifestMillis,
+          manifestStale: false
         }
-      ),
+        runs.set(directory, held)
+        return held
+      }),
       (held) =>
         Effect.gen(function*() {
+          yield* Effect.ignore(sync(directory))
           // A run directory that was taken away with its failed build needs no manifest.
           const there = yield* Effect.orElseSucceed(
             Disk.attempt("look for", directory, () => disk.stat(RunDirectory.journal(directory))),
@@ -265,8 +342,6 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     const there = yield* Disk.attempt("look for", path, () => disk.stat(path))
     if (there !== undefined && (yield* Disk.readText(path)).includes("\n")) return yield* alreadyThere(directory)
     const held = yield* keep(directory, { fold: new Fold(directory), wholeBytes: 0 })
-    // A crash may have left the beginning of a first entry: no run began by it.
-    held.torn = Buffer.alloc(0)
     // The journal's name comes first: a directory that held other names only, such as the manifest's, would be no run's.
     yield* Disk.attempt("make durable", directory, () => {
       for (const changed of [directory, ...parents]) disk.syncDirectory(changed)
@@ -281,8 +356,6 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     const journal = yield* readJournal(directory)
     yield* stateOf(directory, journal.fold)
     const held = yield* keep(directory, journal)
-    // A crash may have left the beginning of an entry behind the whole ones.
-    held.torn = Buffer.alloc(0)
     yield* append(directory, { _tag: "RunOpened" })
     return yield* stateOf(directory, held.fold)
   })
@@ -298,6 +371,7 @@ export const make: Effect.Effect<Service> = Effect.gen(function*() {
     create: (directory, run) => onDisk(create(directory, run)),
     open: (directory) => onDisk(open(directory)),
     append: (directory, entry) => onDisk(append(directory, entry)),
+    sync: (directory) => onDisk(sync(directory)),
     state: (directory) => onDisk(state(directory))
   }
 })

@@ -14,10 +14,10 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
-import * as NodePath from "node:path"
 import { EndedBatch, expectedRows, type ResultFile } from "../Batch.js"
 import { ArchiveRejected, ResultsGone, ResultsIncomplete } from "../BatchError.js"
 import * as Disk from "../internal/Disk.js"
+import { DurableDirectories } from "../internal/DurableDirectories.js"
 import { LineSplitter } from "../internal/Lines.js"
 import * as RawContent from "../internal/RawContent.js"
 import { RowSet } from "../internal/RowSet.js"
@@ -150,6 +150,7 @@ const isJson = (line: Buffer): boolean => {
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const provider = yield* Provider
+  const directories = new DurableDirectories(disk)
 
   /** Writes one file under a temporary name. */
   const downloadFile = Effect.fn(function*(shard: Shard, file: ResultFile) {
@@ -266,11 +267,7 @@ const make = Effect.gen(function*() {
     const { tell } = yield* Progress
     const { shard } = batch
     const directory = RunDirectory.rawDirectory(shard)
-    yield* Disk.attempt("make", directory, () => {
-      disk.makeDirectory(directory)
-      disk.syncDirectory(NodePath.dirname(directory))
-      disk.syncDirectory(shard.directory)
-    })
+    yield* Disk.attempt("make", directory, () => directories.make(directory, shard.directory))
     const known = new Set(before?.files.map(({ name }) => name))
 
     /** Takes in what a download brought. */

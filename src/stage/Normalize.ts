@@ -23,6 +23,7 @@ import { absentOutcome } from "../internal/AbsentOutcome.js"
 import { inPieces } from "../internal/BlockLoop.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
 import * as Disk from "../internal/Disk.js"
+import { DurableDirectories } from "../internal/DurableDirectories.js"
 import { LineSplitter } from "../internal/Lines.js"
 import * as RawContent from "../internal/RawContent.js"
 import { contiguousIndex, type RawSource, ResultSorter, type RowIndex, sparseIndex } from "../internal/ResultSorter.js"
@@ -147,6 +148,7 @@ const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const provider = yield* Provider
   const { load } = yield* Cost.PriceSource
+  const directories = new DurableDirectories(disk)
   // Once for all shards. An interrupt must not be what is kept of it.
   const catalogue = yield* Effect.cached(Effect.uninterruptible(Effect.catchAllCause(load, tellUnpriced)))
 
@@ -288,11 +290,15 @@ const make = Effect.gen(function*() {
       part.blocks.flush()
       part.handle.sync()
     })
-    yield* Disk.attempt("make durable", anomaliesPath, () => {
-      anomalies.blocks.flush()
-      anomalies.handle.sync()
-    })
-    return new Part({ shard, tally: Tally.fromMutable(sorter.tally), bill: meter.bill() })
+    const tally = Tally.fromMutable(sorter.tally)
+    // Without any, its file goes away.
+    if (Tally.hasAnomalies(tally)) {
+      yield* Disk.attempt("make durable", anomaliesPath, () => {
+        anomalies.blocks.flush()
+        anomalies.handle.sync()
+      })
+    }
+    return new Part({ shard, tally, bill: meter.bill() })
   }, Effect.scoped)
 
   const normalize = Effect.fn("Normalize.normalize")(function*(raw: RawResults, check?: AnswerCheck) {
@@ -300,10 +306,7 @@ const make = Effect.gen(function*() {
     const path = RunDirectory.part(shard)
     const scratchPath = `${path}.scratch`
     const parts = NodePath.dirname(path)
-    yield* Disk.attempt("make", parts, () => {
-      disk.makeDirectory(parts)
-      disk.syncDirectory(shard.directory)
-    })
+    yield* Disk.attempt("make", parts, () => directories.make(parts, shard.directory))
     const index = yield* indexOf(shard)
     const attempt = (careful: boolean) => normalizeInto(raw, check, index, `${path}.tmp`, scratchPath, careful)
     const part = yield* attempt(false).pipe(

@@ -19,12 +19,15 @@ export interface Survey {
   readonly ending: Ending
   /** Those of the first process. */
   readonly operations: ReadonlyArray<Operation>
+  /** Those of each process. */
+  readonly processes: ReadonlyArray<ReadonlyArray<Operation>>
 }
 
 export const survey = (plan: Plan): Survey => {
-  const operations: Array<Operation> = []
-  const ending = simulate(plan, { mishap: {}, onOperation: (operation) => operations.push(operation) })
-  return { plan, ending, operations }
+  const processes: Array<Array<Operation>> = []
+  const onOperation = (operation: Operation, process: number) => (processes[process] ??= []).push(operation)
+  const ending = simulate(plan, { mishap: {}, onOperation })
+  return { plan, ending, operations: processes[0] ?? [], processes }
 }
 
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index + 1)
@@ -92,33 +95,43 @@ export const problemAt = (plan: Plan, { mishap, name }: Point): string | undefin
   }
 }
 
-/** The syncs of a run, in the order in which they come first, with the operation that each is first. */
-export const syncSites = ({ operations }: Survey): ReadonlyMap<string, number> => {
+/** An operation: of which process, counted from 0, and which of its operations, counted from 1. */
+interface Place {
+  readonly process: number
+  readonly operation: number
+}
+
+/** The syncs of a run, with the place of the first of each. */
+export const syncSites = ({ processes }: Survey): ReadonlyMap<string, Place> => {
   const sites = new SyncSites()
-  const found = new Map<string, number>()
-  for (const [index, operation] of operations.entries()) {
-    const site = sites.of(operation)
-    if (site !== "" && !found.has(site)) found.set(site, index + 1)
+  const found = new Map<string, Place>()
+  for (const [process, operations] of processes.entries()) {
+    for (const [index, operation] of operations.entries()) {
+      const site = sites.of(operation)
+      if (site !== "" && !found.has(site)) found.set(site, { process, operation: index + 1 })
+    }
   }
   return found
 }
 
 /**
- * What is noticed when a sync is left out of the code: the power is cut at the end, and before each operation, at most so
- * many of them, from where the sync would be; `how` says whether the disk then keeps some of what was not synced, as the
- * plan's dice have it. `undefined` when nothing is.
+ * What is noticed when a sync is left out of the code: the power is cut at the end, and before each operation of the same
+ * process, at most so many of them, from where the sync would be; `how` says whether the disk then keeps some of what was
+ * not synced, as the plan's dice have it. `undefined` when nothing is.
  */
 export const noticesWithout = (
-  { ending, plan }: Survey,
+  { plan, processes }: Survey,
   site: string,
-  from: number,
+  from: Place,
   most = Number.POSITIVE_INFINITY,
   how: "power" | "messy power" = "power"
 ): string | undefined => {
   const skips = [site]
-  const points = numbers(ending.operationsOfFirst).slice(from - 1, from - 1 + most).map((operation): Point => ({
+  const dies = from.process
+  const last = processes[dies]?.length ?? 0
+  const points = numbers(last).slice(from.operation - 1, from.operation - 1 + most).map((operation): Point => ({
     name: `power cut before operation ${operation}`,
-    mishap: { skips, death: disk(operation, how, false) }
+    mishap: { skips, dies, death: disk(operation, how, false) }
   }))
   for (const point of [{ name: "power cut at the end", mishap: { skips } }, ...points]) {
     const problem = problemAt(plan, point)

@@ -50,6 +50,13 @@ export const small = {
   whole: planOf(retried(oneShard)),
   /** By one process a step. */
   stepwise: { ...planOf(oneShard), stepwise: true },
+  /** The second shard ends long after the first. */
+  apart: planOf({
+    ...withTags,
+    rows: rowsOf(2),
+    options: { shardRows: 1 },
+    fate: (batch) => ({ ...fate(batch), answeredAfter: (row) => row * 60 * minute })
+  }),
   unanswered: planOf(oneShard, { lostCreates: [1], lag: 30_000 }),
   deferred: planOf({ ...oneShard, tags: false }, { lostCreates: [1], lag: 30_000 })
 } satisfies Record<string, Plan>

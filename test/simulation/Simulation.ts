@@ -72,9 +72,11 @@ const drawDeath = (dice: Dice): Death =>
     })]
   ], () => ({ _tag: "Time", millis: 0, how: "kill" }))()
 
-/** What happens to the first process of a simulation, and nothing else to any. */
+/** What happens to one process of a simulation, the first unless said, and nothing else to any. */
 export interface Mishap {
   readonly death?: Death
+  /** Which process dies, counted from 0. */
+  readonly dies?: number
   /** An operation of the disk, counted from 1, and what becomes of it. */
   readonly fault?: { readonly operation: number; readonly verdict: Verdict }
   /** Syncs that are left out, as if they were not in the code. */
@@ -86,8 +88,8 @@ export interface Options {
   readonly watch?: (text: string) => void
   /** What goes wrong with processes and their disks, in the place of what the dice have. */
   readonly mishap?: Mishap
-  /** Is told of each operation of the first process. */
-  readonly onOperation?: (operation: Operation) => void
+  /** Is told of each operation, and of which process it is, counted from 0. */
+  readonly onOperation?: (operation: Operation, process: number) => void
 }
 
 /** What the driver knows of one process. */
@@ -300,7 +302,6 @@ class Simulation {
   private start(program: Effect.Effect<RunReport, PipelineError, Pipeline>, isIntruder: boolean): Subject {
     const { clockError } = this.plan
     const { mishap } = this.options
-    const isFirst = this.subjects.size === 0
     const dies = mishap === undefined && !isIntruder && this.deathsLeft > 0 && this.dice.happens(0.8)
     if (dies) this.deathsLeft--
     const process = this.computer.start(
@@ -308,7 +309,7 @@ class Simulation {
       program,
       clockError === 0 ? 0 : this.dice.between(-clockError, clockError)
     )
-    const death = dies ? drawDeath(this.dice) : isFirst ? mishap?.death : undefined
+    const death = dies ? drawDeath(this.dice) : this.subjects.size === (mishap?.dies ?? 0) ? mishap?.death : undefined
     const subject: Subject = {
       process,
       isIntruder,
@@ -363,7 +364,7 @@ class Simulation {
     const { death } = subject
     const { mishap, onOperation } = this.options
     const isFirst = this.subjects.size === 1
-    if (isFirst) onOperation?.(operation)
+    onOperation?.(operation, this.subjects.size - 1)
     if (mishap?.skips !== undefined && mishap.skips.includes(this.sites.of(operation))) return "skip"
     if (isFirst && mishap?.fault?.operation === subject.operations) {
       // A write that is cut short is none that fails.
