@@ -8,7 +8,7 @@
 import fs from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
 
-const { closeSync, fdatasyncSync, fsyncSync, openSync, writeFileSync, writeSync } = fs
+const { closeSync, fdatasync, fdatasyncSync, fsync, fsyncSync, openSync, writeFileSync, writeSync } = fs
 
 const totals = {
   /** What is appended to the journal. */
@@ -19,7 +19,27 @@ const totals = {
   journalSyncMillis: 0,
   /** Syncs of everything else: shards, results, directories. */
   otherSyncs: 0,
-  otherSyncMillis: 0
+  otherSyncMillis: 0,
+  /** Syncs beside the thread, and how long it had nothing else to do while there was one: at most that they cost. */
+  syncsBeside: 0,
+  idleBesideMillis: 0
+}
+
+let underWay = 0
+let idleBefore = 0
+
+/**
+ * @param {number} fd
+ * @param {(fd: number, done: (error: NodeJS.ErrnoException | null) => void) => void} operation
+ * @param {(error: NodeJS.ErrnoException | null) => void} done
+ */
+const syncBeside = (fd, operation, done) => {
+  totals.syncsBeside++
+  if (underWay++ === 0) idleBefore = performance.eventLoopUtilization().idle
+  operation(fd, (error) => {
+    if (--underWay === 0) totals.idleBesideMillis += performance.eventLoopUtilization().idle - idleBefore
+    done(error)
+  })
 }
 
 /** @type {Set<number>} */
@@ -63,7 +83,11 @@ Object.assign(fs, {
   /** @type {typeof fsyncSync} */
   fsyncSync: (fd) => sync(fd, () => fsyncSync(fd)),
   /** @type {typeof fdatasyncSync} */
-  fdatasyncSync: (fd) => sync(fd, () => fdatasyncSync(fd))
+  fdatasyncSync: (fd) => sync(fd, () => fdatasyncSync(fd)),
+  /** @param {number} fd @param {(error: NodeJS.ErrnoException | null) => void} done */
+  fsync: (fd, done) => syncBeside(fd, fsync, done),
+  /** @param {number} fd @param {(error: NodeJS.ErrnoException | null) => void} done */
+  fdatasync: (fd, done) => syncBeside(fd, fdatasync, done)
 })
 syncBuiltinESMExports()
 

@@ -43,7 +43,7 @@ export const journal = {
           millis,
           peak,
           journalMillis,
-          share: (journalMillis + totals.otherSyncMillis) / millis
+          share: (journalMillis + totals.otherSyncMillis + totals.idleBesideMillis) / millis
         })
       }
       const shares = measured.map(({ share }) => share)
@@ -63,6 +63,10 @@ export const journal = {
             seconds(typical.journalMillis)
           }`,
           `${typical.otherSyncs} other syncs ${seconds(typical.otherSyncMillis)}`,
+          `${typical.syncsBeside} beside the thread, which had nothing else to do for ${
+            seconds(typical.idleBesideMillis)
+          } of them`,
+          `a sync of the machine ${(typical.journalMillis / typical.journalSyncs).toFixed(1)} ms`,
           `${percent(Math.min(...shares))} to ${percent(Math.max(...shares))}`
         ].join("; ")
       }]

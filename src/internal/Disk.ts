@@ -23,6 +23,9 @@ export interface Stat {
   readonly inode: number
 }
 
+/** Is told of the end of what went on beside the thread. */
+export type Done = (error: Error | null) => void
+
 /** An open file. Reads and writes may be short, as the system's are. */
 export interface Handle {
   /** Reads at `position`, or where the last read ended for `null`; 0 at the end. */
@@ -30,6 +33,8 @@ export interface Handle {
   readonly write: (from: Uint8Array, offset: number, length: number) => number
   readonly truncate: (size: number) => void
   readonly sync: () => void
+  /** As `sync`, while the thread goes on; where there is none, `sync` does as well. */
+  readonly syncBeside?: (done: Done) => void
   readonly size: () => number
   readonly close: () => void
 }
@@ -53,6 +58,8 @@ export interface Service {
   readonly remove: (path: string) => void
   /** Makes the names in a directory durable. */
   readonly syncDirectory: (path: string) => void
+  /** As `syncDirectory`, while the thread goes on; where there is none, `syncDirectory` does as well. */
+  readonly syncDirectoryBeside?: (path: string, done: Done) => void
   /** Bytes that can still be written where this path is, or would be. */
   readonly freeBytes: (path: string) => number
 }
@@ -79,6 +86,34 @@ export const toDiskError = (operation: string, path: string, error: unknown): Di
 /** Runs synchronous disk work; what it throws becomes a `DiskError` that names the operation and the path. */
 export const attempt = <A>(operation: string, path: string, work: () => A): Effect.Effect<A, DiskError> =>
   Effect.try({ try: work, catch: (error) => toDiskError(operation, path, error) })
+
+/** Does it beside the thread, or else, where that cannot be, at once. */
+const beside = (
+  path: string,
+  begin: ((done: Done) => void) | undefined,
+  atOnce: () => void
+): Effect.Effect<void, DiskError> =>
+  begin === undefined ?
+    attempt("make durable", path, atOnce) :
+    Effect.async((resume) =>
+      begin((error) =>
+        resume(attempt("make durable", path, () => {
+          if (error !== null) throw error
+        }))
+      )
+    )
+
+/** Makes an open file durable, while others go on. */
+export const sync = (path: string, { sync, syncBeside }: Handle): Effect.Effect<void, DiskError> =>
+  beside(path, syncBeside, sync)
+
+/** Makes the names in a directory durable, while others go on. */
+export const syncDirectory = (path: string): Effect.Effect<void, DiskError> =>
+  Effect.flatMap(
+    Disk,
+    ({ syncDirectory, syncDirectoryBeside: begin }) =>
+      beside(path, begin === undefined ? undefined : (done) => begin(path, done), () => syncDirectory(path))
+  )
 
 /** Writes all of it, however short each write is. */
 export const writeAll = (handle: Handle, bytes: Uint8Array, length: number = bytes.length): void => {
@@ -206,6 +241,7 @@ const nodeHandle = (fd: number): Handle => ({
   write: (from, offset, length) => NodeFs.writeSync(fd, from, offset, length),
   truncate: (size) => NodeFs.ftruncateSync(fd, size),
   sync: () => NodeFs.fdatasyncSync(fd),
+  syncBeside: (done) => NodeFs.fdatasync(fd, done),
   size: () => NodeFs.fstatSync(fd).size,
   close: () => NodeFs.closeSync(fd)
 })
@@ -251,6 +287,11 @@ const node: Service = {
       NodeFs.closeSync(fd)
     }
   },
+  syncDirectoryBeside: (path, done) =>
+    NodeFs.open(path, "r", (problem, fd) => {
+      if (problem !== null) return done(problem)
+      NodeFs.fsync(fd, (error) => NodeFs.close(fd, () => done(error)))
+    }),
   freeBytes: (path) => {
     const { bavail, bsize } = NodeFs.statfsSync(nearestExisting(path))
     return bavail * bsize

@@ -15,6 +15,7 @@ import type { RunEvent } from "../RunEvent.js"
 import { Shard, shardId } from "../Shard.js"
 import * as WireId from "../WireId.js"
 import type * as Disk from "./Disk.js"
+import { PendingSyncs } from "./PendingSyncs.js"
 import * as RowRecord from "./RowRecord.js"
 import type { RowReuse, Verdict } from "./RowReuse.js"
 import { ShardFiles } from "./ShardFiles.js"
@@ -91,7 +92,7 @@ const isAlike = (one: Provider.WireRow, other: Provider.WireRow, oneModel: boole
 /** Every row is sent. */
 const sent: Verdict = { from: "provider", key: undefined }
 
-/** Lays rows into shards. Make one with `new`, `add` every request in input order, then `finish`. */
+/** Lays rows into shards. Make one with `new`, `add` every request in input order, then `finish`, wait for `syncs`, and `keep`. */
 export class ShardBuilder {
   private readonly open = new Map<string, OpenShard>()
   private readonly finished: Array<Shard> = []
@@ -106,6 +107,8 @@ export class ShardBuilder {
   private last: OpenShard | undefined
   private opened: number
   private rows = 0
+  /** Those of its shards' files. */
+  readonly syncs = new PendingSyncs()
 
   constructor(private readonly options: ShardBuilderOptions) {
     const { limits } = options.provider
@@ -158,10 +161,14 @@ export class ShardBuilder {
     if (this.rows % rowsPerEvent === 0) tell({ _tag: "RowsBuilt", rows: this.rows })
   }
 
-  /** Finishes every shard; all of it is durable then. */
-  finish(): BuiltShards {
-    const { directory, disk, provider, reuse, tell } = this.options
+  /** Finishes every shard; when its syncs have been waited for, `keep` gives them. */
+  finish(): void {
     this.closeAll()
+  }
+
+  /** Makes the names of all files durable, and gives the shards. */
+  keep(): BuiltShards {
+    const { directory, disk, provider, reuse, tell } = this.options
     const located = { directory, id: "", provider: provider.name }
     disk.syncDirectory(NodePath.dirname(RunDirectory.rows(located)))
     disk.syncDirectory(NodePath.dirname(RunDirectory.batchInput(located)))
@@ -295,7 +302,7 @@ export class ShardBuilder {
 
   private close(shard: OpenShard): void {
     const { directory, provider, runTag, tell } = this.options
-    const { bytes, rowsCrc32, sha256 } = shard.files.finish()
+    const { bytes, rowsCrc32, sha256 } = shard.files.finish(this.syncs)
     this.open.delete(shard.group)
     const finished = new Shard({
       id: shard.id,

@@ -12,6 +12,7 @@ import { Shard, shardId } from "../Shard.js"
 import { blockLoop } from "./BlockLoop.js"
 import * as Disk from "./Disk.js"
 import { LineReader } from "./LineReader.js"
+import { PendingSyncs } from "./PendingSyncs.js"
 import * as RowRecord from "./RowRecord.js"
 import { ShardFiles } from "./ShardFiles.js"
 
@@ -29,6 +30,7 @@ interface Piece {
 /** A cut under way: `step` copies a row, until it gives `false`. Throws `ShardChanged`, or what the disk throws. */
 class Cutting {
   readonly pieces: Array<Shard> = []
+  readonly syncs = new PendingSyncs()
   private readonly wire: LineReader
   private readonly rows: LineReader
   private readonly hash = createHash("sha256")
@@ -97,7 +99,7 @@ class Cutting {
   private finishPiece(): void {
     if (this.piece === undefined) return
     const { files, ...about } = this.piece
-    this.pieces.push(new Shard({ ...this.shard, ...files.finish(), ...about }))
+    this.pieces.push(new Shard({ ...this.shard, ...files.finish(this.syncs), ...about }))
     this.piece = undefined
   }
 
@@ -128,6 +130,7 @@ export const cut = Effect.fn("ShardCut.cut")(function*(shard: Shard, pieces: num
     () => cutting.step(),
     (error) => error instanceof ShardChanged ? error : Disk.toDiskError("cut", wirePath, error)
   )
+  yield* cutting.syncs.wait(wirePath)
   yield* Disk.attempt("make durable", shard.directory, () => {
     disk.syncDirectory(NodePath.dirname(RunDirectory.rows(shard)))
     disk.syncDirectory(NodePath.dirname(wirePath))

@@ -6,6 +6,7 @@ import { crc32 } from "node:zlib"
 import * as RunDirectory from "../RunDirectory.js"
 import { BlockWriter } from "./BlockWriter.js"
 import type * as Disk from "./Disk.js"
+import type { PendingSyncs } from "./PendingSyncs.js"
 
 /** Large enough that a write costs little, small enough for a run of many models. */
 const bufferSize = 1 << 18
@@ -15,6 +16,7 @@ export class ShardFiles {
   readonly wire: BlockWriter
   readonly rows: BlockWriter
   private readonly hash = createHash("sha256")
+  private readonly handles: { readonly wire: Disk.Handle; readonly rows: Disk.Handle }
   private checksum = 0
 
   /** `wirePath` is for rows that are not sent. */
@@ -28,19 +30,23 @@ export class ShardFiles {
       this.hash.update(bytes)
     })
     try {
-      this.rows = new BlockWriter(disk.open(RunDirectory.rows(shard), "write"), bufferSize, (bytes) => {
+      const rows = disk.open(RunDirectory.rows(shard), "write")
+      this.rows = new BlockWriter(rows, bufferSize, (bytes) => {
         this.checksum = crc32(bytes, this.checksum)
       })
+      this.handles = { wire, rows }
     } catch (error) {
       wire.close()
       throw error
     }
   }
 
-  /** Makes both durable, closes them, and tells what they are. */
-  finish(): { readonly bytes: number; readonly sha256: string; readonly rowsCrc32: number } {
-    this.wire.finish()
-    this.rows.finish()
+  /** Makes both durable, closes them, and tells what they are. They may be durable only when the syncs are waited for. */
+  finish(syncs: PendingSyncs): { readonly bytes: number; readonly sha256: string; readonly rowsCrc32: number } {
+    for (const name of ["wire", "rows"] as const) {
+      this[name].flush()
+      syncs.add(this.handles[name], () => this[name].abandon())
+    }
     return { bytes: this.wire.position, sha256: this.hash.digest("hex"), rowsCrc32: this.checksum }
   }
 

@@ -131,6 +131,13 @@ const make = Effect.gen(function*() {
   const attempt = <A>(directory: string, work: () => A): Effect.Effect<A, InputError | DiskError> =>
     Effect.try({ try: work, catch: toError(directory) })
 
+  /** The shards, when all of them are durable. */
+  const finish = (builder: ShardBuilder, directory: string) =>
+    attempt(directory, () => builder.finish()).pipe(
+      Effect.zipRight(builder.syncs.wait(directory)),
+      Effect.zipRight(attempt(directory, () => builder.keep()))
+    )
+
   /** Where rows go that do not say so themselves. */
   const endpointOf = (options: BuildOptions) => options.endpoint ?? provider.endpoints[0]
 
@@ -272,7 +279,7 @@ const make = Effect.gen(function*() {
       return step.done !== true
     }, (error) => Disk.toDiskError("check ids", directory, error))
     if (found !== undefined) return yield* duplicate(found.id, found.secondLine, found.firstLine)
-    const built = yield* attempt(directory, () => builder.finish())
+    const built = yield* finish(builder, directory)
     return new Built({ ...built, input: { bytes, sha256: hash.digest("hex") } })
   }, Effect.scoped)
 
@@ -337,7 +344,7 @@ const make = Effect.gen(function*() {
       }
       return true
     }, toError)
-    return (yield* attempt(directory, () => builder.finish())).shards
+    return (yield* finish(builder, directory)).shards
   }, Effect.scoped)
 
   return Build.of({ build, rebuild })

@@ -165,7 +165,7 @@ const make = Effect.gen(function*() {
           hash.update(block)
           bytes += block.length
         }))
-      yield* Disk.attempt("make durable", path, () => handle.sync())
+      yield* Disk.sync(path, handle)
     }))
     const packing = yield* RawContent.sniff(path)
     return new RawFile({ file, name: nameOf(shard, file), bytes, sha256: hash.digest("hex"), packing })
@@ -252,8 +252,8 @@ const make = Effect.gen(function*() {
     const named = files.map((file) => new RawFile({ ...file, name: nameOf(shard, file.file, number) }))
     yield* Disk.attempt("keep", directory, () => {
       for (const { file, name } of named) disk.rename(partial(shard, file), RunDirectory.raw(shard, name))
-      disk.syncDirectory(directory)
     })
+    yield* Disk.syncDirectory(directory)
     return named
   })
 

@@ -286,17 +286,13 @@ const make = Effect.gen(function*() {
     )
     if (sorter.mistaken) return undefined
     if (unreadable !== undefined) return yield* changed(shard, `the record of row ${unreadable} is no request`)
-    yield* Disk.attempt("make durable", partial, () => {
-      part.blocks.flush()
-      part.handle.sync()
-    })
+    yield* Disk.attempt("write", partial, () => part.blocks.flush())
+    yield* Disk.sync(partial, part.handle)
     const tally = Tally.fromMutable(sorter.tally)
     // Without any, its file goes away.
     if (Tally.hasAnomalies(tally)) {
-      yield* Disk.attempt("make durable", anomaliesPath, () => {
-        anomalies.blocks.flush()
-        anomalies.handle.sync()
-      })
+      yield* Disk.attempt("write", anomaliesPath, () => anomalies.blocks.flush())
+      yield* Disk.sync(anomaliesPath, anomalies.handle)
     }
     return new Part({ shard, tally, bill: meter.bill() })
   }, Effect.scoped)
@@ -320,8 +316,8 @@ const make = Effect.gen(function*() {
     yield* Disk.attempt("keep", path, () => {
       if (!Tally.hasAnomalies(part.tally)) disk.remove(RunDirectory.partAnomalies(shard))
       disk.rename(`${path}.tmp`, path)
-      disk.syncDirectory(parts)
     })
+    yield* Disk.syncDirectory(parts)
     return part
   }, Effect.provideService(Disk.Disk, disk))
 
