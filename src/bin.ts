@@ -16,6 +16,11 @@ const args = process.argv.slice(2)
 const wish = Wish.of(args)
 
 if (wish === undefined) {
+  // V8 lets garbage grow to several times what is in use before it collects it: of a run of 200,000 rows, that is a third
+  // of its memory. A young generation that stays small, and a heap that is looked through when it has grown by half, cost
+  // some hundredths of its time. Before anything else is loaded, since what has grown stays.
+  const { setFlagsFromString } = await import("node:v8")
+  for (const flag of ["--semi-space-growth-factor=1", "--heap-growing-percent=50"]) setFlagsFromString(flag)
   const { start } = await import("./cli/Main.js")
   await start(args)
 } else {

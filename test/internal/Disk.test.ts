@@ -410,6 +410,28 @@ for (const [name, place] of places) {
   })
 }
 
+for (const [name, place] of places) {
+  describe(`beside the thread, ${name}`, () => {
+    it.scoped("makes a file and a directory durable", () =>
+      Effect.gen(function*() {
+        const [disk, directory] = yield* place
+        const handle = disk.open(`${directory}/a`, "write")
+        yield* Disk.sync(`${directory}/a`, handle)
+        handle.close()
+        yield* Effect.provideService(Disk.syncDirectory(directory), Disk.Disk, disk)
+        assert.strictEqual(disk.stat(`${directory}/a`)?.kind, "file")
+      }))
+
+    it.scoped("names what goes wrong", () =>
+      Effect.gen(function*() {
+        const [disk, directory] = yield* place
+        const nowhere = `${directory}/nowhere`
+        const error = yield* Effect.flip(Effect.provideService(Disk.syncDirectory(nowhere), Disk.Disk, disk))
+        assert.deepStrictEqual([error.code, error.path], ["ENOENT", nowhere])
+      }))
+  })
+}
+
 describe("a file that is open for a scope", () => {
   it.effect("is closed with it", () =>
     Effect.gen(function*() {
