@@ -431,20 +431,32 @@ export const meter = (prices: Prices | null, mode: "batch" | "synchronous"): Met
   }
 }
 
+/** The catalogue with the prices of today. It takes its time to be imported: whoever only looks at a bill need not wait. */
+const standardSource: { readonly load: Effect.Effect<Model.Service, InputError | DiskError> } = {
+  load: Effect.flatMap(Effect.promise(() => import("./Model.js")), ({ load }) => load)
+}
+
 /**
  * Where the prices come from by which answers are charged: the catalogue with the prices of today, unless a program
  * provides another one. It is loaded when the first answers are there; where that fails the run goes on, and everything
- * is of unknown price.
+ * is of unknown price. The models of another one are known when rows are built, too.
  *
  * @since 0.1.0
  * @category tags
  */
 export class PriceSource extends Context.Reference<PriceSource>()("llm-batch/Cost/PriceSource", {
-  defaultValue: (): { readonly load: Effect.Effect<Model.Service, InputError | DiskError> } => ({
-    // The catalogue takes its time to be imported, too: whoever only looks at a bill need not wait for it.
-    load: Effect.flatMap(Effect.promise(() => import("./Model.js")), ({ load }) => load)
-  })
+  defaultValue: () => standardSource
 }) {}
+
+/**
+ * The catalogue of a source that a program provides in the place of the standard one; `null` where there is none, or it cannot be
+ * loaded: whoever needs its prices says why.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ownCatalogue = (source: Context.Tag.Service<PriceSource>): Effect.Effect<Model.Service | null> =>
+  source === standardSource ? Effect.succeed(null) : Effect.orElseSucceed(source.load, () => null)
 
 const encodeUsd = Schema.encodeSync(Usd)
 

@@ -31,6 +31,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as NodePath from "node:path"
 import type { BuildOptions } from "./BuildOptions.js"
+import * as Cost from "./Cost.js"
 import * as Estimate from "./Estimate.js"
 import type { InputError } from "./InputError.js"
 import * as Disk from "./internal/Disk.js"
@@ -233,10 +234,14 @@ export const ofSource: (
     const wireRows = NodePath.dirname(RunDirectory.batchInput({ directory: nowhere, id: "", provider: name }))
     const disk = SurveyDisk.make(wireRows, surveyor.add, { disk: yield* Disk.Disk, directory: options.cacheDirectory })
     const location = new Build.RunLocation({ directory: nowhere, runTag: yield* WireId.makeRunTag })
+    const machine = Layer.merge(
+      Layer.succeed(Disk.Disk, disk),
+      Layer.succeed(Cost.PriceSource, { load: Effect.succeed(catalogue) })
+    )
     const { notices, shards } = yield* Effect.flatMap(
       Build.Build,
       (stage) => stage.build(source, location, options)
-    ).pipe(Effect.provide(Layer.provide(Layer.fresh(Build.layer), Layer.succeed(Disk.Disk, disk))))
+    ).pipe(Effect.provide(Layer.provide(Layer.fresh(Build.layer), machine)))
     return { shards, ...sizeOf(shards), samples: surveyor.samples(), notices }
   }
 )

@@ -36,6 +36,8 @@ export interface ShardBuilderOptions {
   readonly drop: ReadonlyArray<string>
   /** Whether a model may have a name that looks like a slip. */
   readonly allowUnknownModel: boolean
+  /** Models that are known besides those that everybody knows; `null` where there are none. */
+  readonly ownModels: Model.Service | null
   /** The form that answers must have. */
   readonly answer: AnswerFormat | undefined
   /** Decides which rows are not sent; all are without it. */
@@ -197,9 +199,10 @@ export class ShardBuilder {
 
   /** A name that is nearly a known one is a slip, which would cost every row that has it. */
   private checkModel(model: string, request: Request): void {
-    if (this.options.allowUnknownModel || this.models.has(model)) return
+    const { allowUnknownModel, ownModels } = this.options
+    if (allowUnknownModel || this.models.has(model)) return
     const found = Model.builtIn.find(model)
-    if (found._tag === "Near") {
+    if (found._tag === "Near" && ownModels?.find(model)._tag !== "Known") {
       throw new InputError({
         source: this.options.source,
         line: request.line,

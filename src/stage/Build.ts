@@ -14,6 +14,7 @@ import { createHash } from "node:crypto"
 import { crc32 } from "node:zlib"
 import * as AnswerSchema from "../AnswerSchema.js"
 import type { BuildOptions } from "../BuildOptions.js"
+import * as Cost from "../Cost.js"
 import { InputError } from "../InputError.js"
 import { blockLoop, inPieces } from "../internal/BlockLoop.js"
 import * as CachedAnswers from "../internal/CachedAnswers.js"
@@ -123,6 +124,8 @@ const enough = new Error("Enough rows are built")
 const make = Effect.gen(function*() {
   const disk = yield* Disk.Disk
   const provider = yield* ProviderContract.Provider
+  // An interrupt must not be what is kept of it.
+  const ownModels = yield* Effect.cached(Effect.uninterruptible(Cost.ownCatalogue(yield* Cost.PriceSource)))
 
   /** Names what the row path throws; anything else is a bug, and dies. */
   const toError = (directory: string) => (error: unknown) =>
@@ -164,6 +167,7 @@ const make = Effect.gen(function*() {
           tell({ _tag: "Notice", text: `the cache is left out: ${error.message}` })
           return undefined
         }))
+    const known = yield* ownModels
     const builder = yield* Effect.acquireRelease(
       attempt(directory, () =>
         new ShardBuilder({
@@ -177,6 +181,7 @@ const make = Effect.gen(function*() {
           onlyEndpoint: options.endpoint !== undefined,
           drop: options.drop,
           allowUnknownModel: options.allowUnknownModel,
+          ownModels: known,
           answer: answer?.format,
           reuse: dedupe || cache !== undefined ? new RowReuse(provider, { dedupe, cache }) : undefined,
           shardsBefore,

@@ -125,6 +125,10 @@ describe("estimate", () => {
       const slip = yield* run("estimate", "in.jsonl", "--model", "gpt-5-mni")
       assert.deepStrictEqual([slip.code, slip.stdout], [2, ""])
       assert.include(slip.stderr, "Did you mean gpt-5-mini?")
+      write("own.yaml", "models:\n  gpt-5-mni:\n    provider: openai\n    prices: { input: 1, output: 2 }\n")
+      const flags = ["--provider", "openai", "--model", "gpt-5-mni", "--models-file", "own.yaml"]
+      const own = yield* run("estimate", "in.jsonl", ...flags)
+      assert.deepStrictEqual([own.code, own.stderr], [0, ""])
       const refused = yield* run("estimate", "in.jsonl", "--model", "gpt-5-mini", "--temperature", "0.5")
       assert.strictEqual(refused.code, 2)
       assert.include(
