@@ -33,7 +33,7 @@ export const interrupts = {
       for (let instant = 0; instant < instants; instant++) {
         const at = (instant + 0.5) / instants
         const starting = { cwd: stage.folder, env: server.env }
-        const answer = await interrupt([executable, ...args()], starting, at * whole.millis, "Interrupted")
+        const answer = await interrupt([executable, ...args()], starting, at * whole.millis, "Stopping")
         if (answer !== undefined) answers.push({ at, ...answer })
       }
       const waits = answers.map(({ answered }) => answered)

@@ -19,6 +19,8 @@ export const start = async (args: ReadonlyArray<string>): Promise<void> => {
   process.on("SIGINT", () => {
     interrupts++
     if (interrupts > 1) process.exit(exitCode.interrupted)
+    // At once, whatever has to end before the rest can be said. What a terminal shows above may be drawn anew: no line more.
+    process.stderr.write(process.stderr.isTTY ? "\rStopping ...\r" : "Stopping ...\n")
   })
 
   Cli.main(args).pipe(

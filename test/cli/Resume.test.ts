@@ -79,6 +79,7 @@ describe("a run that is left", () => {
       })
       assert.strictEqual(code, 130, stderr)
       assert.strictEqual(stdout, "")
+      assert.match(stderr, /^Stopping \.\.\.\n[^]*^Interrupted\. /m)
       const [{ id } = { id: "" }] = (yield* emulator.books).batches
       assert.include(
         stderr,
