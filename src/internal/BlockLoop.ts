@@ -36,7 +36,7 @@ export const blockLoop = <E>(step: () => boolean, onThrow: (error: unknown) => E
 }
 
 /** How much of a block is taken between two looks at the time: some hundred rows. */
-const pieceBytes = 1 << 16
+export const pieceSize = 1 << 16
 
 /**
  * Gives a block to synchronous work piece by piece, in slices, until that gives `false`; tells whether it took all. A
@@ -44,15 +44,15 @@ const pieceBytes = 1 << 16
  */
 export const inPieces = <E>(
   block: Uint8Array,
-  take: (piece: Uint8Array) => boolean,
+  take: (piece: Uint8Array) => boolean | void,
   onThrow: (error: unknown) => E
 ): Effect.Effect<boolean, E> =>
   Effect.suspend(() => {
     let start = 0
     let goesOn = true
     const loop = blockLoop(() => {
-      goesOn = take(block.subarray(start, start + pieceBytes))
-      start += pieceBytes
+      goesOn = take(block.subarray(start, start + pieceSize)) !== false
+      start += pieceSize
       return goesOn && start < block.length
     }, onThrow)
     return Effect.map(loop, () => goesOn)

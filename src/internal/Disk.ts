@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import * as NodeFs from "node:fs"
 import * as NodePath from "node:path"
 import { DiskError } from "../RunError.js"
-import { blockLoop, macrotask } from "./BlockLoop.js"
+import { blockLoop, macrotask, pieceSize } from "./BlockLoop.js"
 
 /** What is known of a file or directory. */
 export interface Stat {
@@ -198,6 +198,10 @@ export const forEachBlock = (path: string, size: number, operation: string, work
         (error) => toDiskError(operation, path, error)
       )
     })))
+
+/** The same in blocks that are small enough for work that looks at every row in them. */
+export const forEachPiece = (path: string, operation: string, work: (piece: Buffer) => void) =>
+  forEachBlock(path, pieceSize, operation, work)
 
 /** The whole of a small file. */
 export const readBytes = (path: string) =>

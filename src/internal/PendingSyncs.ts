@@ -9,11 +9,14 @@ import * as Disk from "./Disk.js"
 /** Each keeps a file open; more of them would only wait for each other. */
 const most = 16
 
+/** With no more than so many under way, there is room for those of a few shards. */
+const few = most / 2
+
 /** The syncs of one writer of files. */
 export class PendingSyncs {
   private underWay = 0
   private failed: { readonly error: unknown } | undefined
-  private onIdle: () => void = () => undefined
+  private onEnd: () => void = () => undefined
 
   /**
    * Makes a file durable, then closes it: beside the thread, where the disk can do that and not too many are under way. It
@@ -30,21 +33,32 @@ export class PendingSyncs {
       this.underWay--
       if (error !== null) this.failed ??= { error }
       close()
-      if (this.underWay === 0) this.onIdle()
+      this.onEnd()
     })
+  }
+
+  /** Waits until there is room for more, so that no sync holds the thread. */
+  get room(): Effect.Effect<void> {
+    return this.atMost(few)
   }
 
   /** Waits for all of them. */
   wait(path: string): Effect.Effect<void, DiskError> {
-    const idle = Effect.async<void>((resume) => {
-      if (this.underWay === 0) resume(Effect.void)
-      else this.onIdle = () => resume(Effect.void)
-    })
     return Effect.zipRight(
-      idle,
+      this.atMost(0),
       Disk.attempt("make durable", path, () => {
         if (this.failed !== undefined) throw this.failed.error
       })
     )
+  }
+
+  /** Waits until so many are under way, or fewer. */
+  private atMost(count: number): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      this.onEnd = () => {
+        if (this.underWay <= count) resume(Effect.void)
+      }
+      this.onEnd()
+    })
   }
 }

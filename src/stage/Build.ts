@@ -268,9 +268,9 @@ const make = Effect.gen(function*() {
         })
       ),
       Stream.takeUntilEffect((block) =>
-        Effect.map(
-          inPieces(block, (piece) => read(() => reader.push(piece)), toError(directory)),
-          (more) => !more
+        inPieces(block, (piece) => read(() => reader.push(piece)), toError(directory)).pipe(
+          Effect.map((more) => !more),
+          Effect.zipLeft(builder.syncs.room)
         )
       ),
       Stream.runDrain
@@ -293,10 +293,9 @@ const make = Effect.gen(function*() {
     if (shard.rowsCrc32 === undefined) return
     const path = RunDirectory.rows(shard)
     let checksum = 0
-    yield* Stream.runForEach(Disk.readBlocks(path), (block) =>
-      Effect.sync(() => {
-        checksum = crc32(block, checksum)
-      }))
+    yield* Disk.forEachPiece(path, "read", (piece) => {
+      checksum = crc32(piece, checksum)
+    })
     if (checksum !== shard.rowsCrc32) {
       return yield* new ShardChanged({ path, shard: shard.id, problem: "its checksum differs" })
     }

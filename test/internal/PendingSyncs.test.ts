@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type { Done, Handle } from "../../src/internal/Disk.js"
 import { PendingSyncs } from "../../src/internal/PendingSyncs.js"
 
@@ -54,6 +55,23 @@ describe("syncs beside the thread", () => {
       begun[1]?.(null)
       const error = yield* Effect.flip(syncs.wait("/there"))
       assert.deepStrictEqual([error.code, error.path], ["EIO", "/there"])
+    }))
+
+  it.effect("leave room when no more than eight are under way", () =>
+    Effect.gen(function*() {
+      const { add, begun } = files()
+      const syncs = new PendingSyncs()
+      for (let at = 1; at <= 8; at++) add(syncs, `file ${at}`)
+      yield* syncs.room
+      add(syncs, "file 9")
+      add(syncs, "file 10")
+      const waiting = yield* Effect.fork(syncs.room)
+      yield* Effect.yieldNow()
+      begun[3]?.(null)
+      yield* Effect.yieldNow()
+      assert.isTrue(Option.isNone(yield* Fiber.poll(waiting)))
+      begun[9]?.(null)
+      yield* Fiber.join(waiting)
     }))
 
   it.effect("are made at once when sixteen are under way, and where a disk has no other", () =>
