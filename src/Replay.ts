@@ -33,6 +33,7 @@ import * as NodePath from "node:path"
 import { answered, Batch, BatchSnapshot, EndedBatch, expectedRows, RequestCounts, ResultFile } from "./Batch.js"
 import { ArchiveRejected, ResultsIncomplete } from "./BatchError.js"
 import * as AnswerLog from "./internal/AnswerLog.js"
+import { inPieces } from "./internal/BlockLoop.js"
 import { BlockWriter } from "./internal/BlockWriter.js"
 import * as Disk from "./internal/Disk.js"
 import { LineSplitter } from "./internal/Lines.js"
@@ -144,7 +145,7 @@ const make = Effect.fnUntraced(function*(given: string) {
       const head = RowRecord.decodeHead(line)
       if (head !== undefined) onHead(head)
     }, () => undefined)
-    yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => splitter.push(block)))
+    yield* Disk.forEachPiece(path, "read", (piece) => splitter.push(piece))
     splitter.end()
   })
 
@@ -169,10 +170,19 @@ const make = Effect.fnUntraced(function*(given: string) {
       found ||= ownLine(ids, shard.runTag, line) !== undefined
     }, () => undefined)
     return yield* RawContent.blocks(path, yield* RawContent.sniff(path)).pipe(
-      Stream.takeUntil((block) => {
-        splitter.push(block)
-        return found
-      }),
+      Stream.takeUntilEffect((block) =>
+        Effect.map(
+          inPieces(
+            block,
+            (piece) => {
+              splitter.push(piece)
+              return !found
+            },
+            (error) => Disk.toDiskError("read", path, error)
+          ),
+          () => found
+        )
+      ),
       Stream.runDrain,
       Effect.map(() => {
         if (!found) splitter.end()
@@ -251,8 +261,8 @@ const make = Effect.fnUntraced(function*(given: string) {
       writer.bytes(own.line)
       writer.text("\n")
     }, () => undefined)
-    yield* RawContent.blocks(path, yield* RawContent.sniff(path)).pipe(
-      Stream.runForEach((block) => Disk.attempt("copy", path, () => splitter.push(block))),
+    const packing = yield* RawContent.sniff(path)
+    yield* RawContent.forEachPiece(path, packing, "copy", (piece) => splitter.push(piece)).pipe(
       Effect.zipRight(Disk.attempt("copy", path, () => splitter.end())),
       Effect.catchTag(
         "ArchiveProblem",
@@ -278,28 +288,18 @@ const make = Effect.fnUntraced(function*(given: string) {
     const bytes = yield* Effect.scoped(Effect.gen(function*() {
       const handle = yield* Disk.openScoped(`${path}.tmp`, "write")
       const writer = new BlockWriter(handle, bufferSize, (block) => hash.update(block))
-      if (kept !== null) {
-        yield* Stream.runForEach(
-          Disk.readBlocks(path),
-          (block) => Disk.attempt("copy", path, () => writer.bytes(block))
-        )
-      }
+      if (kept !== null) yield* Disk.forEachPiece(path, "copy", (piece) => writer.bytes(piece))
       const take = (row: number) => {
         if (kept?.has(row) === true) return false
         seen.add(row)
         return true
       }
       for (const file of files) yield* copyLines(shard, ids, file, writer, take)
-      yield* Disk.attempt("make durable", path, () => {
-        writer.flush()
-        handle.sync()
-      })
+      yield* writer.sync(path)
       return writer.position
     }))
-    yield* Disk.attempt("keep", path, () => {
-      disk.rename(`${path}.tmp`, path)
-      disk.syncDirectory(rawDirectory)
-    })
+    yield* Disk.attempt("keep", path, () => disk.rename(`${path}.tmp`, path))
+    yield* Disk.syncDirectory(rawDirectory)
     const file = new RawFile({
       file: new ResultFile({ kind: "output", reference: directory }),
       name,

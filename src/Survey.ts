@@ -28,7 +28,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 import * as NodePath from "node:path"
 import type { BuildOptions } from "./BuildOptions.js"
 import * as Cost from "./Cost.js"
@@ -266,10 +265,7 @@ export const ofShards: (
     const surveyor = new Surveyor(catalogue, counters, provider)
     for (const shard of shards) {
       const lines = new LineSplitter(Number.POSITIVE_INFINITY, surveyor.add, () => undefined)
-      yield* Stream.runForEach(
-        Disk.readBlocks(RunDirectory.batchInput(shard)),
-        (block) => Effect.sync(() => lines.push(block))
-      )
+      yield* Disk.forEachPiece(RunDirectory.batchInput(shard), "read", (piece) => lines.push(piece))
       lines.end()
     }
     return { shards, ...sizeOf(shards), samples: surveyor.samples(), notices: [] }

@@ -26,7 +26,9 @@ const write = (memory: MemoryDisk.MemoryDisk, name: string, questions: ReadonlyA
     const start = line.indexOf("tag-")
     writer.add(keyOf(question), line, start, line.indexOf("\"", start), index % 2 === 0 ? "m" : undefined)
   }
-  writer.finish("test", DateTime.unsafeMake(created))
+  writer.end("test", DateTime.unsafeMake(created))
+  Effect.runSync(writer.sync(name))
+  writer.close()
 }
 
 const put = (memory: MemoryDisk.MemoryDisk, name: string, content: string) => {

@@ -24,7 +24,7 @@ import * as Normalize from "llm-batch/stage/Normalize"
 import * as Poll from "llm-batch/stage/Poll"
 import * as Submit from "llm-batch/stage/Submit"
 import * as TestProvider from "llm-batch/TestProvider"
-import { Disk } from "../src/internal/Disk.js"
+import { Disk, type Service } from "../src/internal/Disk.js"
 import * as MemoryDisk from "../src/internal/MemoryDisk.js"
 import { RunLock } from "../src/internal/RunLock.js"
 import * as SimulatedClock from "./SimulatedClock.js"
@@ -66,6 +66,8 @@ export interface WorldOptions {
   /** What the processes see instead of the provider itself. */
   readonly wrap?: (provider: Provider.Service) => Provider.Service
   readonly disk?: MemoryDisk.Options
+  /** What the processes see instead of the disk itself. */
+  readonly wrapDisk?: (disk: Service) => Service
   readonly poll?: Poll.Options
   readonly ledger?: Layer.Layer<Ledger.Ledger>
   /** The models, with their prices; none has one by default. */
@@ -98,7 +100,7 @@ export const make = (options: WorldOptions = {}): Effect.Effect<World> =>
     const listener: Listener = { tell: (event) => events.push(event) }
     const provider = options.wrap?.(test.provider) ?? test.provider
     const machine = Layer.mergeAll(
-      Layer.succeed(Disk, memory.disk),
+      Layer.succeed(Disk, options.wrapDisk?.(memory.disk) ?? memory.disk),
       makeLock(),
       Layer.succeed(Progress, listener),
       // The list of prices is loaded in real time, which no test clock sees.

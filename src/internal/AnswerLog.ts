@@ -4,7 +4,6 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as NodePath from "node:path"
 import * as RunDirectory from "../RunDirectory.js"
@@ -36,14 +35,13 @@ const read = Effect.fnUntraced(function*(shard: Shard, path: string) {
     const row = isLine ? WireId.rowInLine(shard.runTag, line) : undefined
     if (row !== undefined) rows.add(row)
   }, () => undefined)
-  yield* Stream.runForEach(Disk.readBlocks(path), (block) =>
-    Effect.sync(() => {
-      const end = block.lastIndexOf(newline)
-      if (end !== -1) whole = size + end + 1
-      size += block.length
-      // Its end is not told: a line without its newline is none.
-      splitter.push(block)
-    }))
+  yield* Disk.forEachPiece(path, "read", (piece) => {
+    const end = piece.lastIndexOf(newline)
+    if (end !== -1) whole = size + end + 1
+    size += piece.length
+    // Its end is not told: a line without its newline is none.
+    splitter.push(piece)
+  })
   return { rows, size, whole }
 })
 
@@ -70,12 +68,10 @@ export const open = (shard: Shard, name: string) =>
     })
     const handle = yield* Disk.openScoped(path, "append")
     const { rows, size, whole } = yield* read(shard, path)
-    yield* Disk.attempt("make durable", path, () => {
-      if (size > whole) handle.truncate(whole)
-      // What an earlier process wrote last may be known to the system only.
-      handle.sync()
-      disk.syncDirectory(directory)
-    })
+    if (size > whole) yield* Disk.attempt("cut", path, () => handle.truncate(whole))
+    // What an earlier process wrote last may be known to the system only.
+    yield* Disk.sync(path, handle)
+    yield* Disk.syncDirectory(directory)
 
     let waiting: { readonly done: Deferred.Deferred<void, DiskError>; text: string; rows: Array<number> } | undefined
     let broken: DiskError | undefined
@@ -87,20 +83,24 @@ export const open = (shard: Shard, name: string) =>
       if (group === undefined) return Effect.void
       // After a write that failed, nobody knows where the file ends: nothing more is put there.
       if (broken !== undefined) return Deferred.fail(group.done, broken)
-      return Disk.attempt("write", path, () => {
-        Disk.writeAll(handle, Buffer.from(group.text))
-        handle.sync()
-        for (const row of group.rows) rows.add(row)
-      }).pipe(
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            broken = error
-          })
-        ),
+      return Disk.attempt("write", path, () => Disk.writeAll(handle, Buffer.from(group.text))).pipe(
+        Effect.zipRight(Disk.sync(path, handle)),
+        Effect.tapBoth({
+          onSuccess: () =>
+            Effect.sync(() => {
+              for (const row of group.rows) rows.add(row)
+            }),
+          onFailure: (error) =>
+            Effect.sync(() => {
+              broken = error
+            })
+        }),
         Effect.exit,
         Effect.flatMap((exit) => Deferred.done(group.done, exit))
       )
     })
+    // Lines that come while others are made durable are gathered: they are written when it is known how that ended.
+    const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
 
     const append = (row: number, line: string): Effect.Effect<void, DiskError> =>
       Effect.gen(function*() {
@@ -113,18 +113,17 @@ export const open = (shard: Shard, name: string) =>
         waiting = { done, text: `${line}\n`, rows: [row] }
         // Whoever has an answer at hand too adds it now: in a long shard, all whose connections brought one meanwhile.
         yield* groups++ < gatheringFrom ? Effect.yieldNow() : macrotask
-        yield* flush
+        yield* oneAtATime(flush)
         return yield* Deferred.await(done)
       }).pipe(Effect.uninterruptible)
 
     const describe = Effect.gen(function*() {
       const hash = createHash("sha256")
       let bytes = 0
-      yield* Stream.runForEach(Disk.readBlocks(path), (block) =>
-        Effect.sync(() => {
-          hash.update(block)
-          bytes += block.length
-        }))
+      yield* Disk.forEachPiece(path, "read", (piece) => {
+        hash.update(piece)
+        bytes += piece.length
+      })
       return { bytes, sha256: hash.digest("hex") }
     })
 

@@ -1,8 +1,9 @@
 /**
  * Writes text to a file through one large buffer: a write a row costs more than all the rest of the row path.
  */
-import type * as Disk from "./Disk.js"
-import { writeAll } from "./Disk.js"
+import * as Effect from "effect/Effect"
+import type { DiskError } from "../RunError.js"
+import * as Disk from "./Disk.js"
 
 /** A UTF-16 code unit becomes at most three bytes of UTF-8. */
 const longestUnit = 3
@@ -68,11 +69,9 @@ export class BlockWriter {
     this.write(bytes)
   }
 
-  /** Flushes, makes every byte durable and closes the file. */
-  finish(): void {
-    this.flush()
-    this.handle.sync()
-    this.abandon()
+  /** Flushes, and makes every byte durable while others go on; `path` is for errors. */
+  sync(path: string): Effect.Effect<void, DiskError> {
+    return Effect.zipRight(Disk.attempt("write", path, () => this.flush()), Disk.sync(path, this.handle))
   }
 
   /** Closes the file without keeping what is buffered; does nothing when it is closed. */
@@ -97,7 +96,7 @@ export class BlockWriter {
 
   private write(bytes: Uint8Array): void {
     this.onFlush(bytes)
-    writeAll(this.handle, bytes)
+    Disk.writeAll(this.handle, bytes)
     this.flushed += bytes.length
   }
 }

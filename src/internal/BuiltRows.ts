@@ -2,7 +2,6 @@
  * The wire rows of a shard, as they were built: what is sent is nothing else.
  */
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as RunDirectory from "../RunDirectory.js"
 import { ShardChanged } from "../RunError.js"
@@ -13,7 +12,7 @@ import * as Disk from "./Disk.js"
 export const check = Effect.fnUntraced(function*(shard: Shard) {
   const path = RunDirectory.batchInput(shard)
   const hash = createHash("sha256")
-  yield* Stream.runForEach(Disk.lendBlocks(path), (block) => Effect.sync(() => hash.update(block)))
+  yield* Disk.forEachPiece(path, "read", (piece) => hash.update(piece))
   if (hash.digest("hex") !== shard.sha256) {
     return yield* new ShardChanged({ path, shard: shard.id, problem: "its SHA-256 differs" })
   }

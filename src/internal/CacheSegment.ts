@@ -11,9 +11,11 @@
  * or is something else. It is written under a temporary name, and renamed when it is whole.
  */
 import type * as DateTime from "effect/DateTime"
+import type * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { crc32 } from "node:zlib"
+import type { DiskError } from "../RunError.js"
 import type { WireId } from "../WireId.js"
 import { BlockWriter } from "./BlockWriter.js"
 import * as ContentKey from "./ContentKey.js"
@@ -99,8 +101,8 @@ export class SegmentWriter {
     this.models.set(name, (this.models.get(name) ?? 0) + 1)
   }
 
-  /** Makes all of it durable, and closes it. */
-  finish(provider: string, created: DateTime.Utc): void {
+  /** Ends it with what it says of itself. */
+  end(provider: string, created: DateTime.Utc): void {
     const index = this.index.subarray(0, this.entries * entryBytes)
     const footer = encodeFooter({
       llm_batch_answers: 1,
@@ -113,11 +115,15 @@ export class SegmentWriter {
     })
     this.lines.bytes(index)
     this.lines.text(`\n${footer}\n`)
-    this.lines.finish()
   }
 
-  /** Closes it without keeping it; does nothing when it is closed. */
-  abandon(): void {
+  /** Makes all of it durable while others go on; `path` is for errors. */
+  sync(path: string): Effect.Effect<void, DiskError> {
+    return this.lines.sync(path)
+  }
+
+  /** Closes it; does nothing when it is closed. */
+  close(): void {
     this.lines.abandon()
   }
 

@@ -3,7 +3,6 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import * as RunDirectory from "../RunDirectory.js"
 import { ShardChanged } from "../RunError.js"
 import type { ShardState } from "../RunState.js"
@@ -36,7 +35,7 @@ export const rowsOf = Effect.fn(function*(shard: Shard) {
     const row = WireId.rowInLine(shard.runTag, line)
     if (row !== undefined) rows.add(row)
   }, () => undefined)
-  yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => lines.push(block)))
+  yield* Disk.forEachPiece(path, "read", (piece) => lines.push(piece))
   lines.end()
   if (rows.size === shard.rows) return rows
   const problem = `it names ${rows.size} rows where ${shard.rows} were built`

@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 import * as NodeZlib from "node:zlib"
 import type { Packing } from "../RawResults.js"
 import type { DiskError } from "../RunError.js"
-import { macrotask } from "./BlockLoop.js"
+import { inPieces, macrotask } from "./BlockLoop.js"
 import * as Disk from "./Disk.js"
 import { ArchiveProblem, members, readFully, rejected, type ZipMember } from "./ZipEntries.js"
 
@@ -238,3 +238,17 @@ export const blocks = (path: string, packing: Packing): Stream.Stream<Uint8Array
       return Stream.filter(unzip(path), isFilled)
   }
 }
+
+/** Gives the content of a results file to synchronous work, in slices. Its bytes are only lent. */
+export const forEachPiece = (
+  path: string,
+  packing: Packing,
+  operation: string,
+  work: (piece: Uint8Array) => void
+): Effect.Effect<void, Failure> =>
+  packing === "plain"
+    ? Disk.forEachPiece(path, operation, work)
+    : Stream.runForEach(
+      blocks(path, packing),
+      (block) => inPieces(block, work, (error) => Disk.toDiskError(operation, path, error))
+    )

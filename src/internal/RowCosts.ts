@@ -10,6 +10,7 @@ import { isJsonObject, type JsonObject } from "../Request.js"
 import * as RunDirectory from "../RunDirectory.js"
 import { type DiskError, ShardChanged } from "../RunError.js"
 import type { ShardState } from "../RunState.js"
+import { inPieces } from "./BlockLoop.js"
 import { csvLine } from "./CsvLine.js"
 import * as Disk from "./Disk.js"
 import { LineSplitter } from "./Lines.js"
@@ -89,19 +90,16 @@ const ofShard = (state: ShardState): Stream.Stream<Uint8Array, DiskError | Shard
     }, (lineNumber) => {
       problem ??= `line ${lineNumber} of its part is too long`
     })
-    const take = (work: () => void) =>
-      Effect.try({
-        try: () => {
-          work()
-          const taken = Buffer.from(lines.join(""))
-          lines = []
-          return taken
-        },
-        catch: () => changed("its part holds a line that is not JSON")
-      }).pipe(Effect.flatMap((bytes) => problem === undefined ? Effect.succeed(bytes) : changed(problem)))
+    const notJson = () => changed("its part holds a line that is not JSON")
+    const push = (piece: Uint8Array) => splitter.push(piece)
+    const taken = Effect.suspend(() => {
+      const bytes = Buffer.from(lines.join(""))
+      lines = []
+      return problem === undefined ? Effect.succeed(bytes) : changed(problem)
+    })
     return Stream.concat(
-      Stream.mapEffect(Disk.readBlocks(path), (block) => take(() => splitter.push(block))),
-      Stream.suspend(() => Stream.fromEffect(take(() => splitter.end())))
+      Stream.mapEffect(Disk.readBlocks(path), (block) => Effect.zipRight(inPieces(block, push, notJson), taken)),
+      Stream.fromEffect(Effect.zipRight(Effect.try({ try: () => splitter.end(), catch: notJson }), taken))
     )
   })
 

@@ -131,9 +131,7 @@ export const cut = Effect.fn("ShardCut.cut")(function*(shard: Shard, pieces: num
     (error) => error instanceof ShardChanged ? error : Disk.toDiskError("cut", wirePath, error)
   )
   yield* cutting.syncs.wait(wirePath)
-  yield* Disk.attempt("make durable", shard.directory, () => {
-    disk.syncDirectory(NodePath.dirname(RunDirectory.rows(shard)))
-    disk.syncDirectory(NodePath.dirname(wirePath))
-  })
+  yield* Disk.syncDirectory(NodePath.dirname(RunDirectory.rows(shard)))
+  yield* Disk.syncDirectory(NodePath.dirname(wirePath))
   return cutting.pieces
 }, Effect.scoped)

@@ -29,7 +29,7 @@ export const write = <A, E, R>(
         (writer) => Effect.sync(() => writer.abandon())
       )
       const result = yield* fill(writer)
-      yield* Disk.attempt("make durable", path, () => writer.finish())
+      yield* writer.sync(path)
       return result
     }).pipe(Effect.scoped)
     return yield* written.pipe(

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as AnswerRow from "../internal/AnswerRow.js"
+import { inPieces } from "../internal/BlockLoop.js"
 import * as Disk from "../internal/Disk.js"
 import { LineReader } from "../internal/LineReader.js"
 import { LineSplitter } from "../internal/Lines.js"
@@ -71,18 +72,15 @@ export const select = Effect.fn("Pipeline.select")(function*(
   const splitter = new LineSplitter(longestLine, take, (lineNumber) => {
     throw changed(`line ${lineNumber} is too long`)
   })
-  const attempt = (work: () => void) =>
-    Effect.try({
-      try: work,
-      catch: (error) =>
-        error instanceof RunRejected
-          ? error
-          : error instanceof SyntaxError
-          ? changed("a line is not JSON")
-          : Disk.toDiskError("read", path, error)
-    })
-  yield* Stream.runForEach(Disk.readBlocks(path), (block) => attempt(() => splitter.push(block)))
-  yield* attempt(() => splitter.end())
+  const toError = (error: unknown) =>
+    error instanceof RunRejected
+      ? error
+      : error instanceof SyntaxError
+      ? changed("a line is not JSON")
+      : Disk.toDiskError("read", path, error)
+  const push = (piece: Uint8Array) => splitter.push(piece)
+  yield* Stream.runForEach(Disk.readBlocks(path), (block) => inPieces(block, push, toError))
+  yield* Effect.try({ try: () => splitter.end(), catch: toError })
   const counted = candidates(tally)
   for (const reason of reasons) {
     if (found[reason].size !== counted[reason]) {

@@ -8,7 +8,6 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as NodePath from "node:path"
 import { blockLoop } from "../internal/BlockLoop.js"
@@ -74,39 +73,44 @@ export const make = Effect.gen(function*() {
     return keepable
   }, Effect.scoped)
 
-  /** The file that is being written; a further one when it is full. */
+  /** The files that are written: a further one when one is full. */
   const segments = Effect.fn(function*(directory: string, name: string) {
     const began = yield* Clock.currentTimeMillis
     const created = DateTime.unsafeMake(began)
-    let number = 0
-    let open:
-      | { readonly path: string; readonly temporary: string; readonly writer: CacheSegment.SegmentWriter }
-      | undefined
+    const files: Array<
+      { readonly path: string; readonly temporary: string; readonly writer: CacheSegment.SegmentWriter }
+    > = []
     yield* Effect.addFinalizer(() =>
       Effect.ignore(Disk.attempt("remove", directory, () => {
-        open?.writer.abandon()
-        if (open !== undefined) disk.remove(open.temporary)
+        for (const { temporary, writer } of files) {
+          writer.close()
+          disk.remove(temporary)
+        }
       }))
     )
     const begin = () => {
-      const file = `${name}${number++ === 0 ? "" : `-${number}`}${CacheSegment.suffix}`
+      const file = `${name}${files.length === 0 ? "" : `-${files.length}`}${CacheSegment.suffix}`
       const temporary = `${directory}/${CacheSegment.temporaryName(file, began)}`
       const writer = new CacheSegment.SegmentWriter(disk.open(temporary, "write-private"))
-      return { path: `${directory}/${file}`, temporary, writer }
+      files.push({ path: `${directory}/${file}`, temporary, writer })
+      return writer
     }
-    const finish = () => {
-      if (open === undefined) return
-      open.writer.finish(provider.name, created)
-      disk.rename(open.temporary, open.path)
-      disk.syncDirectory(directory)
-      open = undefined
-    }
+    const finish = Effect.gen(function*() {
+      for (const { path, temporary, writer } of files) {
+        yield* Disk.attempt("write", path, () => writer.end(provider.name, created))
+        yield* writer.sync(path)
+        yield* Disk.attempt("keep", path, () => {
+          writer.close()
+          disk.rename(temporary, path)
+        })
+      }
+      if (files.length > 0) yield* Disk.syncDirectory(directory)
+    })
     return {
       finish,
       writer: () => {
-        if (open?.writer.isFull === true) finish()
-        open ??= begin()
-        return open.writer
+        const last = files.at(-1)?.writer
+        return last === undefined || last.isFull ? begin() : last
       }
     }
   })
@@ -134,13 +138,10 @@ export const make = Effect.gen(function*() {
     for (const file of raw.files) {
       const path = RunDirectory.raw(shard, file.name)
       const splitter = new LineSplitter(longestLine, take, () => undefined)
-      yield* Stream.runForEach(
-        RawContent.blocks(path, file.packing),
-        (block) => Disk.attempt("keep answers in", directory, () => splitter.push(block))
-      )
+      yield* RawContent.forEachPiece(path, file.packing, "keep the answers of", (piece) => splitter.push(piece))
       yield* Disk.attempt("keep answers in", directory, () => splitter.end())
     }
-    yield* Disk.attempt("keep answers in", directory, finish)
+    yield* finish
   }, Effect.scoped)
 
   /** What the same results are kept as, whenever that is. */

@@ -2,7 +2,6 @@
  * The parts of all shards and attempts, merged into the results of the run.
  */
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import { isAtProvider } from "../Batch.js"
 import { blockLoop } from "../internal/BlockLoop.js"
 import { BlockWriter } from "../internal/BlockWriter.js"
@@ -15,16 +14,7 @@ import * as Tally from "../Tally.js"
 
 /** A file under a temporary name, written for the length of the scope. */
 const writer = (path: string, bufferSize: number) =>
-  Effect.map(Disk.openScoped(`${path}.tmp`, "write"), (handle) => {
-    const blocks = new BlockWriter(handle, bufferSize)
-    return {
-      blocks,
-      finish: Disk.attempt("make durable", path, () => {
-        blocks.flush()
-        handle.sync()
-      })
-    }
-  })
+  Effect.map(Disk.openScoped(`${path}.tmp`, "write"), (handle) => new BlockWriter(handle, bufferSize))
 
 /** The odd lines of all shards' results, one shard after the other, where there are any. */
 const gatherAnomalies = Effect.fn(function*(directory: string, shards: ReadonlyArray<ShardState>) {
@@ -36,12 +26,11 @@ const gatherAnomalies = Effect.fn(function*(directory: string, shards: ReadonlyA
     return
   }
   yield* Effect.scoped(Effect.gen(function*() {
-    const { blocks, finish } = yield* writer(path, 1 << 16)
+    const anomalies = yield* writer(path, 1 << 16)
     for (const { shard } of odd) {
-      const part = RunDirectory.partAnomalies(shard)
-      yield* Stream.runForEach(Disk.readBlocks(part), (block) => Disk.attempt("write", path, () => blocks.bytes(block)))
+      yield* Disk.forEachPiece(RunDirectory.partAnomalies(shard), "copy", (piece) => anomalies.bytes(piece))
     }
-    yield* finish
+    yield* anomalies.sync(path)
   }))
   yield* Disk.attempt("keep", path, () => disk.rename(`${path}.tmp`, path))
 })
@@ -62,7 +51,7 @@ export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows
     const resultsFile = yield* writer(results, 1 << 20)
     const failuresFile = yield* writer(failures, 1 << 16)
     const merging = yield* Effect.acquireRelease(
-      Effect.sync(() => new PartMerge(disk, directory, parts, rows, resultsFile.blocks, failuresFile.blocks)),
+      Effect.sync(() => new PartMerge(disk, directory, parts, rows, resultsFile, failuresFile)),
       (merging) => Effect.sync(() => merging.close())
     )
     yield* blockLoop(
@@ -72,8 +61,8 @@ export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows
           ? error
           : Disk.toDiskError("merge results", results, error)
     )
-    yield* resultsFile.finish
-    yield* failuresFile.finish
+    yield* resultsFile.sync(results)
+    yield* failuresFile.sync(failures)
     addPartTallies(merging.tally, shards.flatMap((shard) => shard.tally === null ? [] : [shard.tally]))
     return Tally.fromMutable(merging.tally)
   }))
@@ -84,7 +73,7 @@ export const merge = Effect.fn("Pipeline.merge")(function*(state: RunState, rows
   yield* Disk.attempt("keep", results, () => {
     disk.rename(`${failures}.tmp`, failures)
     disk.rename(`${results}.tmp`, results)
-    disk.syncDirectory(directory)
   })
+  yield* Disk.syncDirectory(directory)
   return tally
 })

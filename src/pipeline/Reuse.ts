@@ -7,7 +7,6 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as NodePath from "node:path"
 import { answered, ResultFile, reused } from "../Batch.js"
@@ -89,7 +88,7 @@ export const make = Effect.gen(function*() {
   /** Fails when the file by which a shard gets its answers is not as it was built. */
   const check = Effect.fn(function*(shard: Shard, path: string) {
     const hash = createHash("sha256")
-    yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => hash.update(block)))
+    yield* Disk.forEachPiece(path, "read", (piece) => hash.update(piece))
     if (hash.digest("hex") !== shard.sha256) return yield* changed(shard, path, "its SHA-256 differs")
   })
 
@@ -194,8 +193,7 @@ export const make = Effect.gen(function*() {
       for (const { name, packing } of files) {
         const file = RunDirectory.raw(shard, name)
         const splitter = new LineSplitter(longestLine, take, () => undefined)
-        yield* RawContent.blocks(file, packing).pipe(
-          Stream.runForEach((block) => Disk.attempt("reuse answers", file, () => splitter.push(block))),
+        yield* RawContent.forEachPiece(file, packing, "reuse answers", (piece) => splitter.push(piece)).pipe(
           Effect.zipRight(Disk.attempt("reuse answers", file, () => splitter.end())),
           Effect.catchTag(
             "ArchiveProblem",
@@ -218,10 +216,7 @@ export const make = Effect.gen(function*() {
         const index = head === undefined ? undefined : at.of(head.row)
         if (index !== undefined) origin[index] = number + 1
       }, () => undefined)
-      yield* Stream.runForEach(
-        Disk.readBlocks(RunDirectory.rows(shard)),
-        (block) => Effect.sync(() => splitter.push(block))
-      )
+      yield* Disk.forEachPiece(RunDirectory.rows(shard), "read", (piece) => splitter.push(piece))
       splitter.end()
     }
   })
@@ -260,16 +255,11 @@ export const make = Effect.gen(function*() {
         }
         writer.bytes(newline)
       })
-      yield* Disk.attempt("make durable", path, () => {
-        writer.flush()
-        handle.sync()
-      })
+      yield* writer.sync(path)
       return writer.position
     }))
-    yield* Disk.attempt("keep", path, () => {
-      disk.rename(`${path}.tmp`, path)
-      disk.syncDirectory(NodePath.dirname(path))
-    })
+    yield* Disk.attempt("keep", path, () => disk.rename(`${path}.tmp`, path))
+    yield* Disk.syncDirectory(NodePath.dirname(path))
     return resultsOf(shard, now, { bytes, sha256: hash.digest("hex") })
   })
 

@@ -186,8 +186,7 @@ const make = Effect.gen(function*() {
       const row = WireId.rowInLine(shard.runTag, line)
       if (row !== undefined) { for (const set of sets) set.add(row) }
     }, () => undefined)
-    return yield* RawContent.blocks(path, file.packing).pipe(
-      Stream.runForEach((block) => Effect.sync(() => splitter.push(block))),
+    return yield* RawContent.forEachPiece(path, file.packing, "read", (piece) => splitter.push(piece)).pipe(
       Effect.zipRight(Effect.sync(() => {
         ending = true
         splitter.end()
@@ -239,7 +238,7 @@ const make = Effect.gen(function*() {
         const path = pathOf(file)
         if ((yield* Disk.attempt("look for", path, () => disk.stat(path))) === undefined) return false
         const hash = createHash("sha256")
-        yield* Stream.runForEach(Disk.readBlocks(path), (block) => Effect.sync(() => hash.update(block)))
+        yield* Disk.forEachPiece(path, "read", (piece) => hash.update(piece))
         return hash.digest("hex") === file.sha256
       }))
     return yield* look(batch, there, pathOf)

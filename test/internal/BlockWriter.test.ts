@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import { BlockWriter } from "../../src/internal/BlockWriter.js"
 import * as MemoryDisk from "../../src/internal/MemoryDisk.js"
@@ -30,7 +31,7 @@ describe("a block writer", () => {
         expected = Buffer.concat([expected, Buffer.from(one)])
       }
       assert.strictEqual(writer.position, expected.length)
-      writer.finish()
+      writer.flush()
       assert.isTrue(content().equals(expected))
       assert.isTrue(Buffer.concat(seen).equals(expected))
     }
@@ -46,14 +47,18 @@ describe("a block writer", () => {
     assert.strictEqual(memory.operations, before + 1)
   })
 
-  it("is durable when it is finished", () => {
-    const { content, memory, writer } = setUp(64)
-    memory.disk.syncDirectory("/")
-    writer.text("kept")
-    writer.finish()
-    memory.crash()
-    assert.strictEqual(content().toString(), "kept")
-  })
+  it.effect("is durable when it is synced, and tells what kept it from that", () =>
+    Effect.gen(function*() {
+      const { content, memory, writer } = setUp(64)
+      memory.disk.syncDirectory("/")
+      writer.text("kept")
+      memory.failOnce({ operation: "sync", count: 1, code: "EIO" })
+      const error = yield* Effect.flip(writer.sync("/there"))
+      assert.deepStrictEqual([error.operation, error.path, error.code], ["make durable", "/there", "EIO"])
+      yield* writer.sync("/there")
+      memory.crash()
+      assert.strictEqual(content().toString(), "kept")
+    }))
 
   it("keeps nothing of what is buffered when it is abandoned, however often", () => {
     const { content, writer } = setUp(64)
@@ -63,17 +68,5 @@ describe("a block writer", () => {
     writer.abandon()
     writer.abandon()
     assert.strictEqual(content().toString(), "flushed")
-  })
-
-  it("can be abandoned after it was finished, well or not", () => {
-    const well = setUp(64)
-    well.writer.text("a")
-    well.writer.finish()
-    well.writer.abandon()
-    assert.strictEqual(well.content().toString(), "a")
-    const badly = setUp(64)
-    badly.memory.failOnce({ operation: "sync", count: 1, code: "EIO" })
-    assert.throws(() => badly.writer.finish(), "EIO")
-    badly.writer.abandon()
   })
 })

@@ -63,8 +63,8 @@ const merge = (parts: ReadonlyArray<Part>, rows: number, options: MemoryDisk.Opt
   } finally {
     merging.close()
   }
-  results.finish()
-  failures.finish()
+  results.flush()
+  failures.flush()
   const read = (name: string) => (memory.files().get(name) ?? "").toString()
   return { results: read("/results"), failures: read("/failures"), tally: merging.tally }
 }

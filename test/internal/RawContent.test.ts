@@ -63,6 +63,23 @@ const problem = (bytes: Uint8Array, options?: MemoryDisk.Options) =>
     return error._tag === "ArchiveProblem" ? { problem: error.problem, truncated: error.truncated } : undefined
   })
 
+/** More than a piece of either kind of file. */
+const names = Array.from({ length: 40_000 }, (_, at) => `{"name":"${at}"}\n`).join("")
+
+for (const [packing, bytes] of [["plain", Buffer.from(names)], ["gzip", NodeZlib.gzipSync(names)]] as const) {
+  it.effect(`a ${packing} file is given piece by piece`, () =>
+    Effect.gen(function*() {
+      const pieces: Array<Buffer> = []
+      yield* RawContent.forEachPiece(path, packing, "look at", (piece) => pieces.push(Buffer.from(piece)))
+      assert.isTrue(Buffer.concat(pieces).toString() === names)
+      assert.isTrue(pieces.every(({ length }) => length <= 1 << 16))
+      const failing = RawContent.forEachPiece(path, packing, "look at", () => {
+        throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" })
+      })
+      assert.propertyVal(yield* Effect.flip(failing), "operation", "look at")
+    }).pipe(Effect.provideService(Disk.Disk, diskWith(bytes).disk)))
+}
+
 const good = { name: "good.jsonl", content: "{\"good\":1}\n" }
 
 const rejects = (members: ReadonlyArray<Member>, expected: string, options?: Parameters<typeof zip>[1]) =>

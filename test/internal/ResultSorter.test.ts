@@ -100,8 +100,8 @@ const setUp = (rows: number, { asked = null, mode = "batch" }: Asked, careful: b
     for (let at = 0; at < rows; at++) {
       sorter.emit(at, { row: at + 1, line: at + 1, customId: `c${at + 1}` }, absent, part, judge)
     }
-    part.finish()
-    anomalies.finish()
+    part.flush()
+    anomalies.flush()
     const read = (path: string) => (memory.files().get(path) ?? "").toString()
     return { tally: sorter.tally, bill: meter.bill(), text: read("/part"), anomalies: read("/anomalies") }
   }
