@@ -3,7 +3,8 @@
  *
  * - the library: a JavaScript file and its types for each module, but for the command line (tsc),
  * - the executable: `dist/bin.js`, and in `dist/bin/` the parts it loads on demand: a bundle that carries all its
- *   dependencies, so that it starts fast and never meets a second copy of `effect` (esbuild).
+ *   dependencies, so that it starts fast and never meets a second copy of `effect` (esbuild). The program of its threads
+ *   lies among the parts, as that of the library's threads lies beside the module that starts them.
  *
  * A build that fails leaves the last good `dist/` where it was.
  */
@@ -41,7 +42,7 @@ const licenses = (inputs) =>
     .join(`\n${"-".repeat(80)}\n`)
 
 const executable = async () => {
-  const inputs = await bundle({ bin: "src/bin.ts" }, staging)
+  const inputs = await bundle({ bin: "src/bin.ts", "bin/NormalizeWorker": "src/internal/NormalizeWorker.ts" }, staging)
   chmodSync(join(staging, "bin.js"), 0o755)
   writeFileSync(join(staging, "LICENSES.txt"), licenses(inputs))
 }

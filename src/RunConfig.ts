@@ -243,6 +243,8 @@ export const fields = {
   max_cost: dollars,
   /** How many times rows that failed are asked again, where that can help. */
   retries: Schema.Int.pipe(Schema.between(0, 10)).annotations(taking("a whole number from 0 to 10")),
+  /** How many threads more normalise large results. */
+  workers: Schema.Int.pipe(Schema.between(0, 64)).annotations(taking("a whole number from 0 to 64")),
   /** The key is another one than the run began with, of the same account. */
   accept_new_key: Schema.Boolean.annotations(taking("true or false")),
   /** A ready-made job; the settings below are those of jobs. */

@@ -263,6 +263,11 @@ const flags = {
     description: "How many times rows that failed are asked again, where that can help: 0 to 10; 0 by default",
     read: toNumber
   }),
+  workers: one("workers", {
+    value: "COUNT",
+    description: "How many threads more read large results, for some 50 MB of memory each; 1 by default, 0 for none",
+    read: toNumber
+  }),
   job: one("job", {
     value: "NAME",
     description: "A ready-made job: eval, translate or classify; the flags below are theirs"
@@ -406,7 +411,7 @@ export const waiting = [
 ] as const
 
 /** How a run is gone on with, whatever is left of it to do. */
-export const goingOn = ["output", "yes", "json", "no_wait", ...waiting, "accept_new_key"] as const
+export const goingOn = ["output", "yes", "json", "no_wait", ...waiting, "workers", "accept_new_key"] as const
 
 /** The configuration file. */
 export const config = Options.text("config").pipe(

@@ -11,6 +11,7 @@ import * as Pipeline from "../Pipeline.js"
 import type { Provider } from "../Provider.js"
 import type { RunConfig } from "../RunConfig.js"
 import * as Ask from "../stage/Ask.js"
+import * as Normalize from "../stage/Normalize.js"
 import * as Poll from "../stage/Poll.js"
 import * as Submit from "../stage/Submit.js"
 import type { Entry } from "./Providers.js"
@@ -32,10 +33,11 @@ export const layer = (
     replay_dir,
     requests_per_minute,
     settle_time,
-    tokens_per_minute
+    tokens_per_minute,
+    workers
   }: RunConfig
 ): Layer.Layer<Pipeline.Pipeline | Ledger | Provider | Submit.Submit, ConfigError.ConfigError> => {
-  const patience = Layer.mergeAll(
+  const asked = Layer.mergeAll(
     Ask.layerWith({
       concurrency: max_concurrent_requests,
       requestsPerMinute: requests_per_minute,
@@ -45,9 +47,10 @@ export const layer = (
       maxWait: max_wait,
       schedule: poll_interval === undefined ? undefined : Poll.every(poll_interval)
     }),
-    Submit.layerWith({ settleTime: settle_time })
+    Submit.layerWith({ settleTime: settle_time }),
+    Normalize.layerWith({ workers })
   )
-  const stages = Layer.provideMerge(patience, Pipeline.layerStages)
+  const stages = Layer.provideMerge(asked, Pipeline.layerStages)
   return Pipeline.layerComposed.pipe(
     Layer.provideMerge(replay_dir === undefined ? stages : Layer.provideMerge(replaying(replay_dir), stages)),
     Layer.provideMerge(models_file === undefined ? provider.layer : Layer.merge(provider.layer, prices(models_file)))

@@ -266,7 +266,8 @@ const statOf = (path: string): NodeFs.Stats | undefined => {
   }
 }
 
-const node: Service = {
+/** The machine's own disk. */
+export const machine: Service = {
   open: (path, mode) => nodeHandle(NodeFs.openSync(path, flags[mode], mode === "write-private" ? 0o600 : 0o666)),
   stat: (path) => {
     const found = statOf(path)
@@ -304,5 +305,5 @@ const node: Service = {
 
 /** The disk that the library works on: the machine's own, unless another is provided. */
 export class Disk extends Context.Reference<Disk>()("llm-batch/internal/Disk", {
-  defaultValue: (): Service => node
+  defaultValue: (): Service => machine
 }) {}

@@ -16,8 +16,13 @@ const shortestSecret = 6
 export const withoutKey = (
   decode: Provider.Service["decode"],
   key: Redacted.Redacted | undefined
+): Provider.Service["decode"] => withoutSecret(decode, key === undefined ? "" : secretOf(key))
+
+/** The same decoding, but without this text in rows that failed. */
+export const withoutSecret = (
+  decode: Provider.Service["decode"],
+  secret: string
 ): Provider.Service["decode"] => {
-  const secret = key === undefined ? "" : secretOf(key)
   if (secret.length < shortestSecret) return decode
   return (line) => {
     const decoded = decode(line)

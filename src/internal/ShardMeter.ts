@@ -13,6 +13,14 @@ interface Metered {
   readonly meter: Cost.Meter
 }
 
+/** What a catalogue knows of the prices of a model. */
+export type PricesFound =
+  | { readonly _tag: "Known"; readonly model: { readonly name: string; readonly prices: Model.Prices | null } }
+  | { readonly _tag: "Near" | "Unknown" }
+
+/** Looks a model up by its name. */
+export type FindPrices = (name: string) => PricesFound
+
 /** So many names are kept apart; a shard whose answers have more is somebody's joke. */
 const mostNames = 100
 
@@ -25,7 +33,7 @@ export class ShardMeter {
   private lastIndex = 0
   private readonly mode: "batch" | "synchronous"
 
-  constructor(private readonly find: Model.Service["find"], private readonly shard: Shard) {
+  constructor(private readonly find: FindPrices, private readonly shard: Shard) {
     this.mode = shard.mode === "batch" ? "batch" : "synchronous"
     const asked = shard.model === null ? undefined : find(shard.model)
     this.push(

@@ -84,12 +84,12 @@ export const make = Effect.gen(function*() {
   const { ask } = yield* Ask
   const { poll, updates } = yield* Poll
   const { fetch } = yield* Fetch
-  const { normalize } = yield* Normalize
+  const { atATime, normalize } = yield* Normalize
   const keepAnswers = yield* KeepAnswers.make
   const downloading = yield* Effect.makeSemaphore(transfers)
-  // It keeps one core busy, and needs its buffers: two at a time would only take turns.
-  const normalizing = yield* Effect.makeSemaphore(1)
-
+  const normalizing = yield* Effect.makeSemaphore(atATime ?? 1)
+  // In this thread, one at a time.
+  const keeping = yield* Effect.makeSemaphore(1)
   const asking = yield* Effect.makeSemaphore(conversations)
   // The ids of the new shards follow from those that are there.
   const cutting = yield* Effect.makeSemaphore(1)
@@ -235,7 +235,7 @@ export const make = Effect.gen(function*() {
   const write = Effect.fn(function*(raw: RawResults, { cacheDirectory, check }: Options) {
     const { tell } = yield* Progress
     const { bill, shard, tally } = yield* normalize(raw, check)
-    yield* keepAnswers(raw, cacheDirectory)
+    yield* keeping.withPermits(1)(keepAnswers(raw, cacheDirectory))
     yield* ledger.append(shard.directory, { _tag: "ShardNormalized", shard: shard.id, tally, bill })
     tell({ _tag: "ShardNormalized", shard, tally })
   })

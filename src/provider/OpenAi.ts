@@ -38,7 +38,7 @@ import {
   uploadTime
 } from "../internal/ProviderCalls.js"
 import * as RequestBody from "../internal/RequestBody.js"
-import * as RowRedaction from "../internal/RowRedaction.js"
+import * as RowDecoding from "../internal/RowDecoding.js"
 import * as SdkError from "../internal/SdkError.js"
 import * as SyncCall from "../internal/SyncCall.js"
 import { type Capabilities, Finding, type Limits, Provider, type Service, type ShardBytes } from "../Provider.js"
@@ -244,7 +244,7 @@ export const make = (options: Options = {}): Service => {
     ),
     download,
     complete: Effect.fn("OpenAi.complete")(complete),
-    decode: RowRedaction.withoutKey(decode, settings.key)
+    decode: RowDecoding.make(name, decode, settings.key)
   }
 }
 

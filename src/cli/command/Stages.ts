@@ -48,6 +48,6 @@ export const fetch = Command.make(
 /** `llm-batch normalize RUN_DIR` */
 export const normalize = Command.make(
   "normalize",
-  { directory: Options.runDirectory, flags: Options.settings(["json", "output", "models_file"]) },
+  { directory: Options.runDirectory, flags: Options.settings(["json", "output", "workers", "models_file"]) },
   only("normalize")
 )
