@@ -40,7 +40,7 @@ const fetchedRun = async (stage, form, name, rows) => {
 /** @param {string} directory */
 const rawFiles = (directory) => shardFiles(directory).map((name) => join(directory, "raw/openai", name))
 
-/** How the command line is told how many threads to take, once it can be. */
+/** How the command line is told how many threads to take beside its own. */
 const workersFlag = "--workers"
 
 /** @param {Stage} stage @param {Form} form @param {string} title */
@@ -48,9 +48,7 @@ const measureForm = async (stage, form, title) => {
   const count = stage.small ? 2_000 : 200_000
   const whole = await fetchedRun(stage, form, `normalise-${form}`, count)
   const one = await fetchedRun(stage, form, `normalise-${form}-one`, 1)
-  const help = await llmBatch(stage, ["normalize", "--help"])
-  const hasWorkers = help.stdout.includes(workersFlag)
-  const workers = Math.max(2, availableParallelism())
+  const threads = Math.max(2, availableParallelism())
   const expected = join(stage.folder, "expected.jsonl")
 
   /** @param {ReadonlyArray<string>} flags */
@@ -71,10 +69,10 @@ const measureForm = async (stage, form, title) => {
     idle: async () => [await yardstick(stage, "parse", rawFiles(one))]
   }
   const figures = await measure(stage.rounds, {
-    ours: ours(hasWorkers ? [workersFlag, "1"] : []),
+    ours: ours([workersFlag, "0"]),
     loop: checked,
-    threads: hasWorkers ? ours([workersFlag, String(workers)]) : undefined,
-    again: hasWorkers ? checked : undefined,
+    threads: ours([workersFlag, String(threads - 1)]),
+    again: checked,
     parse
   })
   const bytes = rawFiles(whole).reduce((sum, path) => sum + statSync(path).size, 0)
@@ -83,22 +81,22 @@ const measureForm = async (stage, form, title) => {
 
   const work = `normalise ${written(count)} rows, ${megabytes(bytes)} of ${title}, to input order`
   const honest = `the loop is ${times(figures.loop.millis / figures.parse.millis)} parsing alone`
-  /** @param {Figures | undefined} measured @param {string} how @param {number} goal */
+  /** @param {Figures} measured @param {string} how @param {number} goal */
   const figure = (measured, how, goal) => {
-    const compared = measured === undefined ? undefined : compare(measured, figures.loop)
+    const compared = compare(measured, figures.loop)
     return {
       work: `${work}, ${how}`,
       yardstick: "a loop written by hand: two passes, parse, normalise, stringify, write",
       goal: `<= ${times(goal)}`,
-      measured: compared === undefined ? "not there" : times(compared.ratio),
-      met: compared === undefined ? null : compared.ratio <= goal,
-      peak: measured === undefined ? "" : `${megabytes(measured.peak)}, the loop ${megabytes(figures.loop.peak)}`,
-      detail: compared === undefined ? `no ${workersFlag} yet` : `${compared.inDetail}; ${honest}`
+      measured: times(compared.ratio),
+      met: compared.ratio <= goal,
+      peak: `${megabytes(measured.peak)}, the loop ${megabytes(figures.loop.peak)}`,
+      detail: `${compared.inDetail}; ${honest}`
     }
   }
   return [
     figure(figures.ours, "one thread", 1.2),
-    figure(figures.threads, `${workers} workers`, 0.7)
+    figure(figures.threads, `${threads} threads`, 0.7)
   ]
 }
 

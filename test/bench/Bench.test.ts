@@ -43,7 +43,7 @@ it.scopedLive(
       assert.strictEqual(code, 0, stderr)
       const expected = [
         /^normalise 2,000 rows, 2 MB of Responses bodies, to input order, one thread$/,
-        /^normalise 2,000 rows, 2 MB of Responses bodies, to input order, \d+ workers$/,
+        /^normalise 2,000 rows, 2 MB of Responses bodies, to input order, \d+ threads$/,
         /^build 2,000 rows/,
         /^run 2,000 rows against a replay server$/,
         /^create at Anthropic, 4 MB and 16 MB$/,
