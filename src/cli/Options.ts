@@ -265,7 +265,7 @@ const flags = {
   }),
   workers: one("workers", {
     value: "COUNT",
-    description: "How many threads more read large results, for some 50 MB of memory each; 1 by default, 0 for none",
+    description: "How many threads more read large results, for some 50 MB of memory each; none by default",
     read: toNumber
   }),
   job: one("job", {

@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { MessageChannel, Worker } from "node:worker_threads"
 import type { ArchiveRejected } from "../BatchError.js"
@@ -38,9 +37,6 @@ const program = (): string | undefined => {
   const url = URL.canParse(name, import.meta.url) ? new URL(name, import.meta.url) : undefined
   return url?.protocol === "file:" ? fileURLToPath(url) : undefined
 }
-
-/** One more thread is nearly twice as fast; each is another heap, and the memory of a run is to stay small. */
-const usual = () => Math.min(1, availableParallelism() - 1)
 
 /** Garbage is collected before it fills the memory. */
 const resourceLimits = { maxYoungGenerationSizeMb: 8 }
@@ -114,7 +110,7 @@ const none: NormalizeWorkers = { count: 0, write: () => Effect.dieMessage("There
 /** Threads for results that are decoded like this: as many as are asked for, where there can be any. */
 export const make = Effect.fn(function*(
   decode: Service["decode"],
-  count: number = usual()
+  count: number
 ): Effect.fn.Return<NormalizeWorkers, never, Scope.Scope> {
   const disk = yield* Disk.Disk
   const decoding = RowDecoding.of(decode)

@@ -97,7 +97,7 @@ const tellUnpriced = (cause: Cause.Cause<InputError | DiskError>) =>
 /** In fewer bytes than these are results that one thread has read before another is ready. */
 const worthAThread = 16 * (1 << 20)
 
-const make = ({ workers: most }: Options) =>
+const make = ({ workers: most = 0 }: Options) =>
   Effect.gen(function*() {
     const disk = yield* Disk.Disk
     const { decode } = yield* Provider
@@ -145,8 +145,8 @@ const make = ({ workers: most }: Options) =>
  */
 export interface Options {
   /**
-   * How many threads beside this one normalise large shards: each needs some 50 MB. None for `0`; one by default, where
-   * there is more than one processor.
+   * How many threads beside this one normalise large shards, which takes some 50 MB for each. None by default: memory is
+   * to stay small.
    */
   readonly workers?: number | undefined
 }
