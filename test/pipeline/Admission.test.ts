@@ -80,9 +80,9 @@ describe("the tokens that may be enqueued", () => {
   it.effect("are waited for when the provider counts more of them than we do", () =>
     Effect.gen(function*() {
       const world = yield* World.make({ script: busy(limit, tokensOfRow + 3), poll: { schedule: every } })
-      const report = yield* world.simulate(run(60))
-      assert.strictEqual(report.tally?.succeeded, 60)
-      assert.strictEqual(yield* world.simulate(world.test.rowsBilled), 60)
+      const report = yield* world.simulate(run(45))
+      assert.strictEqual(report.tally?.succeeded, 45)
+      assert.strictEqual(yield* world.simulate(world.test.rowsBilled), 45)
     }))
 
   it.effect("are found by halves when a decline tells no limit, and no shard is cut while it only waits", () =>
@@ -113,10 +113,10 @@ describe("the tokens that may be enqueued", () => {
   it.effect("are remembered by whoever resumes", () =>
     Effect.gen(function*() {
       const world = yield* World.make({ script: busy(limit), poll: { schedule: every } })
-      yield* world.inProcess(Effect.ignore(Effect.timeout(run(60), "30 minutes")), "31 minutes")
+      yield* world.inProcess(Effect.ignore(Effect.timeout(run(45), "30 minutes")), "31 minutes")
       const before = (yield* world.simulate(world.test.batches)).length
       const report = yield* world.inProcess(resume)
-      assert.strictEqual(report.tally?.succeeded, 60)
+      assert.strictEqual(report.tally?.succeeded, 45)
       const after = (yield* world.simulate(world.test.batches)).slice(before)
       assert.isEmpty(after.filter((batch) => enqueued(batch) === 0), "none is declined")
     }))

@@ -5,7 +5,7 @@ import * as Points from "./Points.js"
 import { scenarios } from "./Scenarios.js"
 
 /** How many points of a kind are tried here; `npm run simulate -- --points` tries all of them. */
-const most = 10
+const most = 7
 
 /** Points spread evenly over all. */
 const spread = (points: ReadonlyArray<Points.Point>): ReadonlyArray<Points.Point> => {
